@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The HAL facade: one device, its named memory regions, and the calls that a HAL offers on opaque device addresses.
+ *
+ * Threads: every zcmem_mem_* call and every query may be made from any thread at any time. zcmem_hal_init, _create
+ * and _destroy need the HAL to themselves. zcmem_hal_add_region may run beside any other call. Each region has one
+ * lock; it is never held while bytes are copied or while a callback of the region runs: the block is pinned instead.
+ * So a callback may call the facade again, also for the same region.
+ *
+ * Cost: allocation, release and look-up take a bounded number of steps (heap.h) plus a look at each region (at most
+ * max_regions).
+ */
+#ifndef ZCMEM_HAL_H
+#define ZCMEM_HAL_H
+
+#include <zcmem/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct zcmem_hal;
+
+/* What a region is made of. Kinds from ZCMEM_KIND_USER on are the user's own. 0 is no kind. */
+enum { ZCMEM_KIND_DRAM = 1, ZCMEM_KIND_MSMC = 2, ZCMEM_KIND_USER = 16 };
+
+/* Longest name of a region or device, without the terminating 0. */
+#define ZCMEM_NAME_MAX 31u
+
+/* What mappings of zcmem_mem_map will be used for: an OR of these. */
+#define ZCMEM_MAP_READ 0x1u
+#define ZCMEM_MAP_WRITE 0x2u
+
+/* Region flags. */
+#define ZCMEM_REGION_COHERENT 0x1u /* host and device see each other's stores without flush and invalidate */
+
+/*
+ * What the driver of a region can do. Every member may be NULL. Each answers 0 for success, anything else for failure
+ * (which the facade reports as ZCMEM_EIO). ctx is the region's. No lock is held during a call and the blocks concerned
+ * cannot be freed; calls may come from several threads at once. Ranges lie within one block of the region and are not
+ * empty.
+ *
+ *   map         give the host a pointer to the range in *host; unmap takes it back
+ *   flush       make the host's stores to the range visible to the device
+ *   invalidate  make the device's stores to the range visible to the host
+ *   read        device -> host memory
+ *   write       host memory -> device
+ *   copy        within the region; the ranges may overlap and the result must be memmove's
+ *   fill        repeat the pattern over the range, the last copy cut off where the range ends
+ *
+ * Where a member is NULL the facade uses the host pointer (memcpy, memmove), and where there is none, the others:
+ * copy and fill fall back to read and write, read and write to map. A transfer for which neither is there answers
+ * ZCMEM_ENOTMAPPED.
+ */
+struct zcmem_region_ops {
+  int (*map)(void *ctx, hal_addr_t addr, hal_size_t size, unsigned flags, void **host);
+  int (*unmap)(void *ctx, hal_addr_t addr, hal_size_t size, void *host);
+  int (*flush)(void *ctx, hal_addr_t addr, hal_size_t size, void *host);
+  int (*invalidate)(void *ctx, hal_addr_t addr, hal_size_t size, void *host);
+  int (*read)(void *ctx, void *dst, hal_addr_t src, hal_size_t size);
+  int (*write)(void *ctx, hal_addr_t dst, const void *src, hal_size_t size);
+  int (*copy)(void *ctx, hal_addr_t dst, hal_addr_t src, hal_size_t size);
+  int (*fill)(void *ctx, hal_addr_t dst, const void *pattern, hal_size_t pattern_size, hal_size_t size);
+};
+
+struct zcmem_region_config {
+  const char *name;                   /* unique in the HAL, 1 ... ZCMEM_NAME_MAX bytes; copied */
+  uint32_t kind;                      /* ZCMEM_KIND_*, not 0 */
+  uint32_t flags;                     /* ZCMEM_REGION_* */
+  hal_addr_t base;                    /* as zcmem_heap_config */
+  hal_size_t size;                    /* as zcmem_heap_config */
+  hal_size_t quantum;                 /* as zcmem_heap_config; 0: 128 */
+  uint32_t max_blocks;                /* as zcmem_heap_config */
+  void *host;                         /* where the host sees byte `base` (the whole region is mapped there), or NULL */
+  const struct zcmem_region_ops *ops; /* must outlive the HAL; NULL: none */
+  void *ctx;                          /* handed to the ops */
+  void *image;                        /* zeroed memory for the region's heap, 64-byte aligned, zcmem_region_bytes() */
+  size_t image_bytes;                 /*   long; the caller's, must outlive the HAL. NULL: from the HAL's allocator */
+};
+
+/*
+ * Where the HAL gets host memory: alloc gives `bytes` bytes of zeroed memory aligned to 64, or NULL; free takes it
+ * back. Both are called by zcmem_hal_create, _add_region and _destroy only, with no lock held.
+ */
+struct zcmem_host_allocator {
+  void *(*alloc)(void *ctx, size_t bytes);
+  void (*free)(void *ctx, void *memory, size_t bytes);
+  void *ctx;
+};
+
+/*
+ * A kind of lock. `bytes` is its size (at most ZCMEM_LOCK_BYTES, alignment at most 16). init, lock answer 0 or, having
+ * done nothing, anything else (the call that needed it answers ZCMEM_ELOCK); destroy and unlock cannot fail. A lock
+ * that is taken within a signal handler or a callback of the same region must be recursive; the facade itself never
+ * takes one twice.
+ */
+struct zcmem_lock_ops {
+  size_t bytes;
+  int (*init)(void *lock);
+  void (*destroy)(void *lock);
+  int (*lock)(void *lock);
+  void (*unlock)(void *lock);
+};
+
+#define ZCMEM_LOCK_BYTES 128u
+
+/* For a HAL that one thread uses at a time. */
+extern ZCMEM_API const struct zcmem_lock_ops zcmem_lock_none;
+/* A pthread mutex. Only in hosted builds (option lock=pthread); ZCMEM_NO_PTHREAD leaves it out. */
+extern ZCMEM_API const struct zcmem_lock_ops zcmem_lock_pthread;
+
+struct zcmem_hal_config {
+  const char *name;                              /* the device's name, 1 ... ZCMEM_NAME_MAX bytes; copied */
+  uint32_t max_regions;                          /* 1 ... 64 */
+  uint32_t max_mappings;                         /* most ranges mapped on demand at once; 0: none */
+  size_t bounce_bytes;                           /* the largest chunk (kept on the stack) of a copy through the host:
+                                                    0: 4096, else 16 ... 4096 */
+  const struct zcmem_lock_ops *lock;             /* NULL: zcmem_lock_pthread, where built in, else zcmem_lock_none */
+  const struct zcmem_host_allocator *allocator;  /* NULL: none for _init, malloc for _create; copied */
+};
+
+/* What region `index` is (zcmem_hal_region_info): the memory map's entry. */
+struct zcmem_region_info {
+  char name[ZCMEM_NAME_MAX + 1];
+  uint32_t index;
+  uint32_t kind;
+  uint32_t flags;
+  uint32_t max_blocks;
+  hal_addr_t base;    /* first address that can be handed out */
+  hal_size_t size;    /* bytes that can be handed out */
+  hal_size_t quantum; /* bytes */
+  bool mapped;        /* the host has a pointer to all of it */
+};
+
+/*
+ * Counters of one region since it was added. A snapshot taken under the region's lock: all figures belong together.
+ * The caller sets struct_bytes to sizeof(struct zcmem_region_stats) before the call; a later version may append.
+ */
+struct zcmem_region_stats {
+  size_t struct_bytes;
+  uint64_t bytes_read;        /* device -> host by zcmem_mem_read */
+  uint64_t bytes_written;     /* host -> device by zcmem_mem_write */
+  uint64_t bytes_copied_out;  /* by zcmem_mem_copy from this region */
+  uint64_t bytes_copied_in;   /* by zcmem_mem_copy into this region */
+  uint64_t bytes_filled;      /* by zcmem_mem_fill */
+  uint64_t allocations;       /* that succeeded */
+  uint64_t frees;             /* that succeeded, deferred ones when they took effect */
+  uint64_t resizes;           /* that succeeded */
+  uint64_t maps;              /* zcmem_mem_map calls that succeeded */
+  uint64_t deferred_frees;    /* frees that had to wait for an unpin */
+  uint64_t failed_space;      /* allocations and resizes that answered ENOSPC */
+  uint64_t failed_fragmented; /*   EFRAG */
+  uint64_t failed_blocks;     /*   ENOMEM: max_blocks live */
+  uint64_t failed_invalid;    /*   EINVAL */
+  uint64_t bad_frees;         /* frees that answered ENOENT or EBUSY */
+  uint64_t failed_transfers;  /* transfers into or out of the region that failed for any reason */
+  uint64_t in_use;            /* bytes occupied now (whole quanta) */
+  uint64_t peak;              /* the most that in_use was */
+  uint64_t requested;         /* bytes asked for by what is live now */
+  uint64_t live;              /* blocks live now */
+  uint64_t available;         /* free bytes */
+  uint64_t largest;           /* largest request that would succeed now */
+};
+
+/* ------------------------------------------------------------------------------------------------ the device -- */
+
+/* Bytes of memory that zcmem_hal_init needs, 0 iff the config is invalid (see there). */
+ZCMEM_API size_t zcmem_hal_bytes(const struct zcmem_hal_config *config);
+
+/* Bytes of image that a region of this config needs, 0 iff its heap config is invalid (see zcmem_heap_bytes). */
+ZCMEM_API size_t zcmem_region_bytes(const struct zcmem_region_config *config);
+
+/*
+ * Makes a HAL without regions in `memory`, aligned to 64 bytes, which stays the caller's and must outlive the HAL.
+ * Allocates nothing.
+ *
+ * OK: *hal is the HAL. EINVAL iff a pointer is NULL, memory is misaligned, the name is empty or too long, max_regions
+ * or bounce_bytes is out of its range, or lock->bytes is above ZCMEM_LOCK_BYTES. ENOMEM iff bytes is too small. ELOCK
+ * iff a lock's init failed.
+ */
+ZCMEM_API enum zcmem_status zcmem_hal_init(void *memory, size_t bytes, const struct zcmem_hal_config *config,
+                                           struct zcmem_hal **hal);
+
+/*
+ * The convenience form: as zcmem_hal_init with memory from config->allocator (NULL: malloc), then adds the `count`
+ * regions, whose images come from there too where they have none. On failure everything is given back.
+ * Statuses: those of zcmem_hal_init and zcmem_hal_add_region; ENOMEM also iff the allocator gave nothing.
+ */
+ZCMEM_API enum zcmem_status zcmem_hal_create(const struct zcmem_hal_config *config,
+                                             const struct zcmem_region_config *regions, uint32_t count,
+                                             struct zcmem_hal **hal);
+
+/*
+ * Ends a HAL made by _init or _create: unmaps what is mapped on demand, gives host memory back to where it came from.
+ * Blocks that are live end with it. Returns the number of blocks that were still live (or pinned), over all regions:
+ * 0 in a program that frees all. NULL: nothing is done, 0. No other call may run or follow.
+ */
+ZCMEM_API uint64_t zcmem_hal_destroy(struct zcmem_hal *hal);
+
+/*
+ * Adds a region. Indices count from 0 in the order of adding and never change.
+ *
+ * OK: *index (may be NULL) is the region's. EINVAL iff hal or config is NULL, the name is empty, too long or taken,
+ * kind is 0, flags has unknown bits, the heap's config is invalid, image is misaligned, or image is NULL and the HAL
+ * has no allocator. EOVERLAP iff its addresses, or the host memory it is mapped to, overlap another region's. ENOMEM
+ * iff max_regions are there, image_bytes is too small, or the allocator gave nothing. ELOCK iff a lock failed.
+ */
+ZCMEM_API enum zcmem_status zcmem_hal_add_region(struct zcmem_hal *hal, const struct zcmem_region_config *config,
+                                                 uint32_t *index);
+
+/* The device's name; "" iff hal is NULL. */
+ZCMEM_API const char *zcmem_hal_name(const struct zcmem_hal *hal);
+
+/* Number of regions; 0 iff hal is NULL or there are none. */
+ZCMEM_API uint32_t zcmem_hal_region_count(const struct zcmem_hal *hal);
+
+/* OK: *index is the region of that name. EINVAL iff a pointer is NULL. ENOENT iff there is none. */
+ZCMEM_API enum zcmem_status zcmem_hal_find_region(const struct zcmem_hal *hal, const char *name, uint32_t *index);
+
+/* OK: *index is the first region of that kind at or after index `from`. EINVAL: a pointer is NULL. ENOENT: none. */
+ZCMEM_API enum zcmem_status zcmem_hal_find_kind(const struct zcmem_hal *hal, uint32_t kind, uint32_t from,
+                                                uint32_t *index);
+
+/* OK: *index is the region whose range holds addr. EINVAL iff a pointer is NULL. ENOENT iff none does. */
+ZCMEM_API enum zcmem_status zcmem_hal_region_of(const struct zcmem_hal *hal, hal_addr_t addr, uint32_t *index);
+
+/* Fills *info. EINVAL iff a pointer is NULL or there is no such region. */
+ZCMEM_API enum zcmem_status zcmem_hal_region_info(const struct zcmem_hal *hal, uint32_t index,
+                                                  struct zcmem_region_info *info);
+
+/*
+ * Fills the first stats->struct_bytes bytes of *stats. EINVAL iff a pointer is NULL, there is no such region, or
+ * struct_bytes is 0 or larger than this version's. ELOCK iff the lock failed.
+ */
+ZCMEM_API enum zcmem_status zcmem_hal_region_stats(struct zcmem_hal *hal, uint32_t index,
+                                                   struct zcmem_region_stats *stats);
+
+/* Runs zcmem_heap_check on every region under its lock. EINVAL, ELOCK, ECORRUPT: as there. */
+ZCMEM_API enum zcmem_status zcmem_hal_check(struct zcmem_hal *hal);
+
+/* ----------------------------------------------------------------------------------------------------- memory -- */
+
+/*
+ * Allocates size bytes, aligned to `align` (a power of two; the region's quantum is the least), in region `region`.
+ * Statuses: those of zcmem_heap_alloc; EINVAL also iff there is no such region; ELOCK iff the lock failed.
+ */
+ZCMEM_API enum zcmem_status zcmem_mem_alloc(struct zcmem_hal *hal, uint32_t region, hal_size_t size, hal_size_t align,
+                                            hal_addr_t *addr);
+
+/*
+ * Allocates in the first of the `count` regions listed that has room (memkind's PREFERRED): e.g. {msmc, dram}.
+ * EINVAL also iff the list is NULL or empty or names a region that does not exist (then none is tried). Where all
+ * fail: the status of the last one.
+ */
+ZCMEM_API enum zcmem_status zcmem_mem_alloc_preferred(struct zcmem_hal *hal, const uint32_t *regions, uint32_t count,
+                                                      hal_size_t size, hal_size_t align, hal_addr_t *addr);
+
+/* Allocates in the first region of that kind that has room, in the order of adding. EINVAL also iff there is none. */
+ZCMEM_API enum zcmem_status zcmem_mem_alloc_kind(struct zcmem_hal *hal, uint32_t kind, hal_size_t size,
+                                                 hal_size_t align, hal_addr_t *addr);
+
+/*
+ * Frees the block at addr. Freeing 0 (HAL_NULLPTR) succeeds and does nothing. ENOENT iff no live block starts there.
+ * EBUSY iff it is pinned, mapped or in a transfer. EINVAL iff hal is NULL. ELOCK iff the lock failed.
+ */
+ZCMEM_API enum zcmem_status zcmem_mem_free(struct zcmem_hal *hal, hal_addr_t addr);
+
+/* As zcmem_mem_free, but a block in use is no longer live from now on and freed when its last use ends. Never EBUSY. */
+ZCMEM_API enum zcmem_status zcmem_mem_free_deferred(struct zcmem_hal *hal, hal_addr_t addr);
+
+/* Resizes in place or refuses; statuses of zcmem_heap_resize, ELOCK. */
+ZCMEM_API enum zcmem_status zcmem_mem_resize(struct zcmem_hal *hal, hal_addr_t addr, hal_size_t size);
+
+/* The block that holds addr (interior too); statuses of zcmem_heap_find, ELOCK. */
+struct zcmem_block_info;
+ZCMEM_API enum zcmem_status zcmem_mem_info(struct zcmem_hal *hal, hal_addr_t addr, struct zcmem_block_info *info);
+
+/*
+ * Transfers. An address may be interior to its block; the range must lie in the bytes that were requested for it.
+ *
+ * read: device -> host. write: host -> device. copy: device -> device, within a region or between two, as memmove
+ * where the ranges overlap. fill: repeats the pattern over size bytes; if size is no multiple of pattern_size the
+ * tail gets the first bytes of the pattern.
+ *
+ * A transfer of 0 bytes succeeds and looks at no address. OK: all bytes are there. EINVAL iff hal is NULL, a host
+ * pointer is NULL (size > 0), or pattern_size is 0. ENOENT iff an address is in no live block. EBOUNDS iff a range
+ * leaves its block (also by wrapping). ENOTMAPPED iff the region offers no way to do it. EIO iff a callback failed:
+ * then part of the destination may have been written. EBUSY iff ZCMEM_MAX_PINS transfers use the block. ELOCK.
+ */
+ZCMEM_API enum zcmem_status zcmem_mem_read(struct zcmem_hal *hal, void *dst, hal_addr_t src, hal_size_t size);
+ZCMEM_API enum zcmem_status zcmem_mem_write(struct zcmem_hal *hal, hal_addr_t dst, const void *src, hal_size_t size);
+ZCMEM_API enum zcmem_status zcmem_mem_copy(struct zcmem_hal *hal, hal_addr_t dst, hal_addr_t src, hal_size_t size);
+ZCMEM_API enum zcmem_status zcmem_mem_fill(struct zcmem_hal *hal, hal_addr_t dst, const void *pattern,
+                                           hal_size_t pattern_size, hal_size_t size);
+
+/*
+ * Device -> host: *host is where the host sees addr, valid for size bytes as long as the block lives. Pins nothing.
+ * EINVAL iff a pointer is NULL. ENOENT iff addr is in no live block. EBOUNDS iff the range leaves it. ENOTMAPPED iff
+ * the region has no host pointer (use zcmem_mem_map). ELOCK.
+ */
+ZCMEM_API enum zcmem_status zcmem_mem_host(struct zcmem_hal *hal, hal_addr_t addr, hal_size_t size, void **host);
+
+/*
+ * Host -> device: *addr is the device address of the byte at ptr, which may point anywhere into a block of a mapped
+ * region or into a range mapped on demand; *remaining (may be NULL) is the number of bytes from there to the end of
+ * what was requested for the block (or of the mapping, if that ends first).
+ * EINVAL iff hal or addr is NULL. ENOTMAPPED iff ptr is in no mapped region or mapping. ENOENT iff no live block is
+ * there. ELOCK.
+ */
+ZCMEM_API enum zcmem_status zcmem_mem_device(struct zcmem_hal *hal, const void *ptr, hal_addr_t *addr,
+                                             hal_size_t *remaining);
+
+/*
+ * Maps `size` (> 0) bytes from addr for the host and pins the block until zcmem_mem_unmap(*host). In a region with a
+ * host pointer that is arithmetic; else its map callback is called, and an equal range that is mapped already is
+ * counted up instead. flags: ZCMEM_MAP_READ and/or _WRITE.
+ * EINVAL iff hal or host is NULL, size is 0 or flags is 0 or unknown. ENOENT, EBOUNDS as for transfers. ENOTMAPPED
+ * iff the region has neither a host pointer nor a map callback. ENOMEM iff max_mappings ranges are mapped. EBUSY iff
+ * ZCMEM_MAX_PINS pins are there. EIO iff the callback failed. ELOCK.
+ */
+ZCMEM_API enum zcmem_status zcmem_mem_map(struct zcmem_hal *hal, hal_addr_t addr, hal_size_t size, unsigned flags,
+                                          void **host);
+
+/*
+ * Undoes one zcmem_mem_map that gave `host`. EINVAL iff hal is NULL. ENOTMAPPED iff nothing is mapped there. EIO iff
+ * the unmap callback failed; the range counts as unmapped all the same. ELOCK.
+ */
+ZCMEM_API enum zcmem_status zcmem_mem_unmap(struct zcmem_hal *hal, void *host);
+
+/* Pins of the block that holds addr; statuses of zcmem_heap_pin and _unpin, ELOCK. */
+ZCMEM_API enum zcmem_status zcmem_mem_pin(struct zcmem_hal *hal, hal_addr_t addr);
+ZCMEM_API enum zcmem_status zcmem_mem_unpin(struct zcmem_hal *hal, hal_addr_t addr);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
