@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: MIT */
+/* L2. TLSF: alloc, free, resize, reserve; split and merge. Every path is decided before the first store. */
+#include "bin.h"
+#include "heap_impl.h"
+#include "heap_ops.h"
+#include "index.h"
+
+/* ---------------------------------------------------------------------------------------------- descriptors -- */
+
+/* Cannot run out: see descriptors in heap_image.c; max_blocks is what is checked. */
+ZCMEM__INLINE uint32_t take_descriptor(struct zcmem_heap *heap) {
+  uint32_t id = heap->unused;
+  if (ZCMEM__LIKELY(id != ZCMEM__NIL)) {
+    heap->unused = zcmem__block(heap, id)->next;
+    return id;
+  }
+  ZCMEM__ASSERT(heap->descriptors < heap->at.descriptors);
+  return heap->descriptors++;
+}
+
+ZCMEM__INLINE void drop_descriptor(struct zcmem_heap *heap, struct zcmem__block *block, uint32_t id) {
+  block->state = ZCMEM__UNUSED;
+  block->next = heap->unused;
+  heap->unused = id;
+}
+
+/* Tells both neighbours who stands beside them, and whether it is free. */
+ZCMEM__INLINE void link_neighbours(struct zcmem_heap *heap, const struct zcmem__block *block, uint32_t id,
+                                   bool is_free) {
+  zcmem__link link = zcmem__link_to(id, is_free);
+  zcmem__block(heap, zcmem__link_id(block->prev))->next = link;
+  zcmem__block(heap, zcmem__link_id(block->next))->prev = link;
+}
+
+/* ------------------------------------------------------------------------------------------- split and merge -- */
+
+/*
+ * Makes the whole of a block that is in no bin a live one for `size` bytes. Its links are right already.
+ */
+ZCMEM__INLINE void make_live(struct zcmem_heap *heap, struct zcmem__block *block, uint32_t id, hal_size_t size) {
+  uint32_t slack = (uint32_t)(zcmem__heap_bytes_of(heap, block->size) - size);
+  block->slot = slack;
+  block->tag = 0;
+  block->state = ZCMEM__LIVE;
+  block->uses = 0;
+  heap->slack += slack;
+  heap->free_quanta -= block->size;
+  heap->live++;
+  zcmem__index_add(heap, id, block->start);
+}
+
+/*
+ * Gives `need` quanta from the start of a free block to a live one.
+ *
+ *   [ ------- free ------- ]  =>  [ made ][ -- free -- ]     the rest keeps its descriptor and, if it can, its bin
+ *   [ free ]                  =>  [ made ]                   nothing left: the block itself is handed out
+ */
+ZCMEM__INLINE uint32_t carve(struct zcmem_heap *heap, uint32_t id, uint32_t need, hal_size_t size) {
+  struct zcmem__block *block = zcmem__block(heap, id);
+  uint32_t before = block->size, start = block->start;
+  if (before == need) {
+    zcmem__bin_remove(heap, zcmem__sizeclass_bin(before), block->slot);
+    heap->free_blocks--;
+    link_neighbours(heap, block, id, false);
+    make_live(heap, block, id, size);
+    return start;
+  }
+  uint32_t made_id = take_descriptor(heap);
+  struct zcmem__block *made = zcmem__block(heap, made_id);
+  made->start = start;
+  made->size = need;
+  made->prev = block->prev;
+  made->next = zcmem__link_to(id, true);
+  zcmem__block(heap, zcmem__link_id(block->prev))->next = zcmem__link_to(made_id, false);
+  block->start = start + need;
+  block->size = before - need;
+  block->prev = zcmem__link_to(made_id, false);
+  zcmem__bin_resize(heap, block, id, before, before - need);
+  make_live(heap, made, made_id, size);
+  return start;
+}
+
+/*
+ * Cuts a free block in two free ones, so that the second starts at an aligned place; the caller makes that one live
+ * at once, since two free neighbours may not last.
+ *
+ *   [ -------- free -------- ]  =>  [ free ][ --- free --- ]
+ */
+static uint32_t split_free(struct zcmem_heap *heap, uint32_t id, uint32_t gap) {
+  struct zcmem__block *block = zcmem__block(heap, id);
+  uint32_t before = block->size;
+  uint32_t rest_id = take_descriptor(heap);
+  struct zcmem__block *rest = zcmem__block(heap, rest_id);
+  rest->start = block->start + gap;
+  rest->size = before - gap;
+  rest->prev = zcmem__link_to(id, true);
+  rest->next = block->next;
+  rest->state = ZCMEM__FREE;
+  zcmem__block(heap, zcmem__link_id(block->next))->prev = zcmem__link_to(rest_id, true);
+  block->next = zcmem__link_to(rest_id, true);
+  block->size = gap;
+  heap->free_blocks++;
+  zcmem__bin_resize(heap, block, id, before, gap);
+  zcmem__bin_insert(heap, zcmem__sizeclass_bin(rest->size), rest, rest_id, rest->size);
+  return rest_id;
+}
+
+/*
+ * Makes a block that is neither live nor free a free one and merges it with its free neighbours. Which there are its
+ * own links say; a neighbour that is not free is only stored to, never read.
+ *
+ *   [ live ][ this ][ live ]  =>  [ live ][ this ][ live ]
+ *   [ prev ][ this ][ live ]  =>  [ ---- prev --- ][ live ]
+ *   [ live ][ this ][ next ]  =>  [ live ][ --- next ---- ]
+ *   [ prev ][ this ][ next ]  =>  [ -------- prev ------- ]
+ */
+ZCMEM__INLINE void merge(struct zcmem_heap *heap, struct zcmem__block *block, uint32_t id) {
+  zcmem__link prev_link = block->prev, next_link = block->next;
+  uint32_t size = block->size;
+  if (zcmem__link_free(prev_link)) {
+    uint32_t prev_id = zcmem__link_id(prev_link);
+    struct zcmem__block *prev = zcmem__block(heap, prev_id);
+    uint32_t before = prev->size;
+    drop_descriptor(heap, block, id);
+    if (zcmem__link_free(next_link)) {
+      uint32_t next_id = zcmem__link_id(next_link);
+      struct zcmem__block *next = zcmem__block(heap, next_id);
+      zcmem__bin_remove(heap, zcmem__sizeclass_bin(next->size), next->slot);
+      heap->free_blocks--;
+      size += next->size;
+      next_link = next->next;
+      drop_descriptor(heap, next, next_id);
+    }
+    size += before;
+    prev->size = size;
+    prev->next = next_link;
+    zcmem__block(heap, zcmem__link_id(next_link))->prev = zcmem__link_to(prev_id, true);
+    zcmem__bin_resize(heap, prev, prev_id, before, size);
+  } else if (zcmem__link_free(next_link)) {
+    uint32_t next_id = zcmem__link_id(next_link);
+    struct zcmem__block *next = zcmem__block(heap, next_id);
+    uint32_t before = next->size;
+    next->start = block->start;
+    next->size = before + size;
+    next->prev = prev_link;
+    zcmem__block(heap, zcmem__link_id(prev_link))->next = zcmem__link_to(next_id, true);
+    drop_descriptor(heap, block, id);
+    zcmem__bin_resize(heap, next, next_id, before, before + size);
+  } else {
+    block->state = ZCMEM__FREE;
+    heap->free_blocks++;
+    link_neighbours(heap, block, id, true);
+    zcmem__bin_insert(heap, zcmem__sizeclass_bin(size), block, id, size);
+  }
+}
+
+ZCMEM__INLINE void release(struct zcmem_heap *heap, struct zcmem__block *block, uint32_t id) {
+  uint32_t start = block->start, next_start = start + block->size;
+  uint32_t next_id = zcmem__link_id(block->next);
+  if (zcmem__link_free(block->next)) { /* the next live one, for the index, stands behind it */
+    const struct zcmem__block *next = zcmem__block(heap, next_id);
+    next_start = next->start + next->size;
+    next_id = zcmem__link_id(next->next);
+  }
+  zcmem__index_remove(heap, id, start, next_id, next_start);
+  heap->slack -= block->slot;
+  heap->free_quanta += block->size;
+  heap->live--;
+  merge(heap, block, id);
+}
+
+void zcmem__heap_release(struct zcmem_heap *heap, uint32_t id) { release(heap, zcmem__block(heap, id), id); }
+
+uint32_t zcmem__heap_find_start(const struct zcmem_heap *heap, hal_addr_t addr) {
+  uint32_t quantum;
+  if (!zcmem__heap_quantum(heap, addr, &quantum) || zcmem__heap_addr(heap, quantum) != addr) {
+    return ZCMEM__NIL;
+  }
+  return zcmem__index_at(heap, quantum);
+}
+
+/* ------------------------------------------------------------------------------------------------- the calls -- */
+
+/* Quanta for `size` bytes, one at least; false iff the heap, were it empty, would not have as many. */
+ZCMEM__INLINE bool quanta_of(const struct zcmem_heap *heap, hal_size_t size, uint32_t *quanta) {
+  uint64_t last = (size - (size != 0)) >> heap->at.quantum_shift;
+  *quanta = (uint32_t)last + 1u;
+  return last < heap->at.quanta;
+}
+
+static enum zcmem_status no_room(const struct zcmem_heap *heap, uint32_t need) {
+  return need > heap->free_quanta ? ZCMEM_ENOSPC : ZCMEM_EFRAG;
+}
+
+/* An alignment above the quantum: the gap before the aligned start stays free. */
+static ZCMEM__NOINLINE enum zcmem_status alloc_aligned(struct zcmem_heap *heap, hal_size_t size, uint32_t need,
+                                                       hal_size_t align, hal_addr_t *addr) {
+  uint64_t mask = (align >> heap->at.quantum_shift) - 1u;
+  uint64_t offset = heap->at.base >> heap->at.quantum_shift;
+  uint32_t id = zcmem__bin_fit_aligned(heap, need, offset, mask);
+  if (id == ZCMEM__NIL) {
+    return no_room(heap, need);
+  }
+  uint32_t gap = (uint32_t)((0u - (offset + zcmem__block(heap, id)->start)) & mask);
+  if (gap != 0) {
+    id = split_free(heap, id, gap);
+  }
+  *addr = zcmem__heap_addr(heap, carve(heap, id, need, size));
+  return ZCMEM_OK;
+}
+
+enum zcmem_status zcmem_heap_alloc(struct zcmem_heap *heap, hal_size_t size, hal_size_t align, hal_addr_t *addr) {
+  if (ZCMEM__UNLIKELY(heap == NULL || addr == NULL || !zcmem__bits_power_of_two(align))) {
+    return ZCMEM_EINVAL;
+  }
+  if (ZCMEM__UNLIKELY(heap->live == heap->at.max_blocks)) {
+    return ZCMEM_ENOMEM;
+  }
+  uint32_t need;
+  if (ZCMEM__UNLIKELY(!quanta_of(heap, size, &need))) {
+    return ZCMEM_ENOSPC;
+  }
+  if (ZCMEM__UNLIKELY(align >> heap->at.quantum_shift > 1u)) {
+    return alloc_aligned(heap, size, need, align, addr);
+  }
+  uint32_t id = zcmem__bin_fit(heap, need);
+  if (ZCMEM__UNLIKELY(id == ZCMEM__NIL)) {
+    return no_room(heap, need);
+  }
+  *addr = zcmem__heap_addr(heap, carve(heap, id, need, size));
+  return ZCMEM_OK;
+}
+
+enum zcmem_status zcmem_heap_free(struct zcmem_heap *heap, hal_addr_t addr) {
+  if (ZCMEM__UNLIKELY(heap == NULL)) {
+    return ZCMEM_EINVAL;
+  }
+  uint32_t id = zcmem__heap_find_start(heap, addr);
+  struct zcmem__block *block = zcmem__block(heap, id);
+  if (ZCMEM__UNLIKELY(id == ZCMEM__NIL || block->state != ZCMEM__LIVE)) {
+    return addr == HAL_NULLPTR ? ZCMEM_OK : ZCMEM_ENOENT;
+  }
+  if (ZCMEM__UNLIKELY(block->uses != 0)) {
+    return ZCMEM_EBUSY;
+  }
+  release(heap, block, id);
+  return ZCMEM_OK;
+}
+
+/*
+ * Moves the border between a live block and the free space behind it.
+ *
+ *   shrink  [ ---- this ---- ][ live ]  =>  [ this ][ --- free --- ][ live ]
+ *           [ ---- this ---- ][ free ]  =>  [ this ][ ------- free ------- ]
+ *   grow    [ this ][ ---- free ---- ]  =>  [ ----- this ----- ][ -- free -- ]   (or all of it)
+ */
+static void shrink(struct zcmem_heap *heap, struct zcmem__block *block, uint32_t id, uint32_t need) {
+  uint32_t rest_id = take_descriptor(heap);
+  struct zcmem__block *rest = zcmem__block(heap, rest_id);
+  rest->start = block->start + need;
+  rest->size = block->size - need;
+  rest->prev = zcmem__link_to(id, false);
+  rest->next = block->next;
+  block->next = zcmem__link_to(rest_id, true);
+  zcmem__block(heap, zcmem__link_id(rest->next))->prev = zcmem__link_to(rest_id, false);
+  block->size = need;
+  heap->free_quanta += rest->size;
+  merge(heap, rest, rest_id);
+}
+
+static void grow(struct zcmem_heap *heap, struct zcmem__block *block, uint32_t id, uint32_t more) {
+  uint32_t next_id = zcmem__link_id(block->next);
+  struct zcmem__block *next = zcmem__block(heap, next_id);
+  uint32_t before = next->size;
+  block->size += more;
+  heap->free_quanta -= more;
+  if (before == more) {
+    zcmem__bin_remove(heap, zcmem__sizeclass_bin(before), next->slot);
+    heap->free_blocks--;
+    block->next = next->next;
+    zcmem__block(heap, zcmem__link_id(next->next))->prev = zcmem__link_to(id, false);
+    drop_descriptor(heap, next, next_id);
+  } else {
+    next->start += more;
+    next->size = before - more;
+    zcmem__bin_resize(heap, next, next_id, before, before - more);
+  }
+}
+
+enum zcmem_status zcmem_heap_resize(struct zcmem_heap *heap, hal_addr_t addr, hal_size_t size) {
+  if (heap == NULL) {
+    return ZCMEM_EINVAL;
+  }
+  uint32_t id = zcmem__heap_find_start(heap, addr);
+  struct zcmem__block *block = zcmem__block(heap, id);
+  if (id == ZCMEM__NIL || block->state != ZCMEM__LIVE) {
+    return ZCMEM_ENOENT;
+  }
+  uint32_t need;
+  if (!quanta_of(heap, size, &need)) {
+    return ZCMEM_ENOSPC;
+  }
+  if (block->uses != 0 && size < zcmem__heap_bytes_of(heap, block->size) - block->slot) {
+    return ZCMEM_EBUSY;
+  }
+  if (need > block->size) {
+    uint32_t more = need - block->size;
+    if (!zcmem__link_free(block->next) || zcmem__block(heap, zcmem__link_id(block->next))->size < more) {
+      return no_room(heap, more);
+    }
+    grow(heap, block, id, more);
+  } else if (need < block->size) {
+    shrink(heap, block, id, need);
+  }
+  uint32_t slack = (uint32_t)(zcmem__heap_bytes_of(heap, need) - size);
+  heap->slack += (uint64_t)slack - block->slot;
+  block->slot = slack;
+  return ZCMEM_OK;
+}
+
+enum zcmem_status zcmem_heap_reserve(struct zcmem_heap *heap, hal_addr_t at, hal_size_t size) {
+  if (heap == NULL || (at & (zcmem__heap_bytes_of(heap, 1) - 1u)) != 0) {
+    return ZCMEM_EINVAL;
+  }
+  uint32_t start, need;
+  if (!zcmem__heap_quantum(heap, at, &start) || !quanta_of(heap, size, &need) || need > heap->at.quanta - start) {
+    return ZCMEM_EBOUNDS;
+  }
+  if (heap->live == heap->at.max_blocks) {
+    return ZCMEM_ENOMEM;
+  }
+  uint32_t id = zcmem__index_holder(heap, start);
+  const struct zcmem__block *block = zcmem__block(heap, id);
+  uint32_t gap = start - block->start;
+  if (block->state != ZCMEM__FREE || need > block->size - gap) {
+    return ZCMEM_EOVERLAP;
+  }
+  if (gap != 0) {
+    id = split_free(heap, id, gap);
+  }
+  (void)carve(heap, id, need, size);
+  return ZCMEM_OK;
+}
+
+hal_size_t zcmem_heap_largest(const struct zcmem_heap *heap) {
+  if (heap == NULL || heap->live == heap->at.max_blocks) {
+    return 0;
+  }
+  return zcmem__heap_bytes_of(heap, zcmem__bin_largest(heap));
+}

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: MIT */
+/* L2. What is asked of live blocks, and who uses them: find, walk, pins, transfers, deferred free. */
+#include "heap_impl.h"
+#include "heap_ops.h"
+#include "index.h"
+
+static void fill_info(const struct zcmem_heap *heap, uint32_t id, struct zcmem_block_info *info) {
+  const struct zcmem__block *block = zcmem__block_const(heap, id);
+  bool is_free = block->state == ZCMEM__FREE;
+  info->addr = zcmem__heap_addr(heap, block->start);
+  info->size = zcmem__heap_bytes_of(heap, block->size);
+  info->requested = is_free ? 0 : info->size - block->slot;
+  info->state = is_free                        ? ZCMEM_BLOCK_FREE
+                : block->state == ZCMEM__LIVE ? ZCMEM_BLOCK_LIVE
+                                               : ZCMEM_BLOCK_ZOMBIE;
+  info->pins = is_free ? 0 : block->uses & ZCMEM__USE_MASK;
+  info->transfers = is_free ? 0 : block->uses / ZCMEM__TRANSFER;
+  info->tag = is_free ? 0 : block->tag;
+}
+
+/* The block, free or not, that holds the address; ZCMEM__NIL: the heap does not manage it. */
+static uint32_t holder(const struct zcmem_heap *heap, hal_addr_t any) {
+  uint32_t quantum;
+  return zcmem__heap_quantum(heap, any, &quantum) ? zcmem__index_holder(heap, quantum) : ZCMEM__NIL;
+}
+
+enum zcmem_status zcmem_heap_find(const struct zcmem_heap *heap, hal_addr_t any, struct zcmem_block_info *info) {
+  if (heap == NULL || info == NULL) {
+    return ZCMEM_EINVAL;
+  }
+  uint32_t id = holder(heap, any);
+  if (zcmem__block_const(heap, id)->state != ZCMEM__LIVE) { /* the sentinel's state is unused */
+    return ZCMEM_ENOENT;
+  }
+  fill_info(heap, id, info);
+  return ZCMEM_OK;
+}
+
+enum zcmem_status zcmem_heap_get_info(const struct zcmem_heap *heap, struct zcmem_heap_info *info) {
+  if (heap == NULL || info == NULL) {
+    return ZCMEM_EINVAL;
+  }
+  info->base = heap->at.base;
+  info->size = zcmem__heap_bytes_of(heap, heap->at.quanta);
+  info->quantum = zcmem__heap_bytes_of(heap, 1);
+  info->free = zcmem__heap_bytes_of(heap, heap->free_quanta);
+  info->requested = info->size - info->free - heap->slack;
+  info->live = heap->live;
+  info->free_blocks = heap->free_blocks;
+  info->max_blocks = heap->at.max_blocks;
+  info->image_bytes = (size_t)heap->at.lines * ZCMEM__LINE;
+  return ZCMEM_OK;
+}
+
+enum zcmem_status zcmem_heap_walk(const struct zcmem_heap *heap,
+                                  bool (*visit)(void *ctx, const struct zcmem_block_info *info), void *ctx) {
+  if (heap == NULL || visit == NULL) {
+    return ZCMEM_EINVAL;
+  }
+  struct zcmem_block_info info;
+  uint32_t id = ZCMEM__NIL;
+  while ((id = zcmem__link_id(zcmem__block_const(heap, id)->next)) != ZCMEM__NIL) {
+    fill_info(heap, id, &info);
+    if (!visit(ctx, &info)) {
+      break;
+    }
+  }
+  return ZCMEM_OK;
+}
+
+enum zcmem_status zcmem_heap_set_tag(struct zcmem_heap *heap, hal_addr_t addr, uint32_t tag) {
+  if (heap == NULL) {
+    return ZCMEM_EINVAL;
+  }
+  struct zcmem__block *block = zcmem__block(heap, zcmem__heap_find_start(heap, addr));
+  if (block->state != ZCMEM__LIVE) {
+    return ZCMEM_ENOENT;
+  }
+  block->tag = tag;
+  return ZCMEM_OK;
+}
+
+/* The count of pins or transfers, whose unit in `uses` is `one`. */
+static uint32_t count_of(const struct zcmem__block *block, uint32_t one) { return block->uses / one & ZCMEM__USE_MASK; }
+
+static enum zcmem_status use(struct zcmem_heap *heap, uint32_t id, uint32_t one) {
+  struct zcmem__block *block = zcmem__block(heap, id);
+  if (block->state != ZCMEM__LIVE) {
+    return ZCMEM_ENOENT;
+  }
+  if (count_of(block, one) == ZCMEM_MAX_PINS) {
+    return ZCMEM_EBUSY;
+  }
+  block->uses += one;
+  return ZCMEM_OK;
+}
+
+static enum zcmem_status unuse(struct zcmem_heap *heap, hal_addr_t any, uint32_t one, bool *freed) {
+  if (heap == NULL) {
+    return ZCMEM_EINVAL;
+  }
+  uint32_t id = holder(heap, any);
+  struct zcmem__block *block = zcmem__block(heap, id);
+  if (block->state != ZCMEM__LIVE && block->state != ZCMEM__ZOMBIE) {
+    return ZCMEM_ENOENT;
+  }
+  if (count_of(block, one) == 0) {
+    return ZCMEM_EBUSY;
+  }
+  block->uses -= one;
+  bool last = block->state == ZCMEM__ZOMBIE && block->uses == 0;
+  if (last) {
+    zcmem__heap_release(heap, id);
+  }
+  if (freed != NULL) {
+    *freed = last;
+  }
+  return ZCMEM_OK;
+}
+
+enum zcmem_status zcmem_heap_pin(struct zcmem_heap *heap, hal_addr_t any) {
+  return heap == NULL ? ZCMEM_EINVAL : use(heap, holder(heap, any), ZCMEM__PIN);
+}
+
+enum zcmem_status zcmem_heap_unpin(struct zcmem_heap *heap, hal_addr_t any, bool *freed) {
+  return unuse(heap, any, ZCMEM__PIN, freed);
+}
+
+enum zcmem_status zcmem_heap_begin_transfer(struct zcmem_heap *heap, hal_addr_t any, hal_size_t size,
+                                            struct zcmem_block_info *info) {
+  if (heap == NULL) {
+    return ZCMEM_EINVAL;
+  }
+  uint32_t id = holder(heap, any);
+  const struct zcmem__block *block = zcmem__block(heap, id);
+  if (block->state != ZCMEM__LIVE) {
+    return ZCMEM_ENOENT;
+  }
+  uint64_t requested = zcmem__heap_bytes_of(heap, block->size) - block->slot;
+  uint64_t offset = any - zcmem__heap_addr(heap, block->start);
+  if (offset > requested || size > requested - offset) {
+    return ZCMEM_EBOUNDS;
+  }
+  enum zcmem_status status = use(heap, id, ZCMEM__TRANSFER);
+  if (status == ZCMEM_OK && info != NULL) {
+    fill_info(heap, id, info);
+  }
+  return status;
+}
+
+enum zcmem_status zcmem_heap_end_transfer(struct zcmem_heap *heap, hal_addr_t any, bool *freed) {
+  return unuse(heap, any, ZCMEM__TRANSFER, freed);
+}
+
+enum zcmem_status zcmem_heap_free_deferred(struct zcmem_heap *heap, hal_addr_t addr, bool *deferred) {
+  enum zcmem_status status = zcmem_heap_free(heap, addr);
+  if (status == ZCMEM_EBUSY) {
+    zcmem__block(heap, zcmem__heap_find_start(heap, addr))->state = ZCMEM__ZOMBIE;
+  } else if (status != ZCMEM_OK) {
+    return status;
+  }
+  if (deferred != NULL) {
+    *deferred = status == ZCMEM_EBUSY;
+  }
+  return ZCMEM_OK;
+}

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: MIT */
+#include "region.h"
+#include <string.h>
+
+static const struct zcmem_region_ops no_ops = {0};
+
+bool zcmem__name_valid(const char *name) {
+  size_t length = 0;
+  if (name == NULL)
+    return false;
+  while (length <= ZCMEM_NAME_MAX && name[length] != '\0')
+    length++;
+  return length >= 1 && length <= ZCMEM_NAME_MAX;
+}
+
+void zcmem__name_copy(char to[ZCMEM_NAME_MAX + 1], const char *name) {
+  size_t length = strlen(name);
+  memcpy(to, name, length + 1);
+}
+
+struct zcmem_heap_config zcmem__region_heap_config(const struct zcmem_region_config *config) {
+  return (struct zcmem_heap_config){.base = config->base,
+                                    .size = config->size,
+                                    .quantum = config->quantum,
+                                    .max_blocks = config->max_blocks,
+                                    .flags = ZCMEM_HEAP_ZEROED};
+}
+
+enum zcmem_status zcmem__region_init(struct zcmem__region *region, const struct zcmem_region_config *config,
+                                     void *image, size_t image_bytes) {
+  struct zcmem_heap_config heap_config = zcmem__region_heap_config(config);
+  struct zcmem_heap_info info;
+  enum zcmem_status status = zcmem_heap_init(image, image_bytes, &heap_config, &region->heap);
+  if (status == ZCMEM_OK)
+    status = zcmem_heap_get_info(region->heap, &info);
+  if (status != ZCMEM_OK)
+    return status;
+  region->base = config->base;
+  region->size = config->size;
+  region->host = config->host;
+  region->ops = config->ops != NULL ? config->ops : &no_ops;
+  region->ctx = config->ctx;
+  region->kind = config->kind;
+  region->flags = config->flags;
+  region->first = info.base;
+  region->grantable = info.size;
+  region->quantum = info.quantum;
+  region->max_blocks = info.max_blocks;
+  zcmem__name_copy(region->name, config->name);
+  region->owned_image = config->image == NULL ? image : NULL;
+  region->owned_bytes = config->image == NULL ? image_bytes : 0;
+  memset(&region->stats, 0, sizeof region->stats);
+  return ZCMEM_OK;
+}
+
+/* Neither range is empty nor ends beyond 2^64, so one of the two differences is the distance and does not wrap. */
+static bool ranges_overlap(uint64_t a, uint64_t a_size, uint64_t b, uint64_t b_size) {
+  return a >= b ? a - b < b_size : b - a < a_size;
+}
+
+bool zcmem__region_overlaps(const struct zcmem__region *region, const struct zcmem_region_config *config) {
+  if (ranges_overlap(region->base, region->size, config->base, config->size))
+    return true;
+  return region->host != NULL && config->host != NULL &&
+         ranges_overlap((uintptr_t)region->host, region->size, (uintptr_t)config->host, config->size);
+}
+
+enum zcmem_status zcmem__region_bounds(const struct zcmem_block_info *block, hal_addr_t addr, hal_size_t size,
+                                       hal_size_t *rest) {
+  hal_size_t offset = addr - block->addr;
+  if (offset > block->requested || size > block->requested - offset)
+    return ZCMEM_EBOUNDS;
+  *rest = block->requested - offset;
+  return ZCMEM_OK;
+}
+
+static hal_size_t in_use(const struct zcmem__region *region) {
+  struct zcmem_heap_info info;
+  return zcmem_heap_get_info(region->heap, &info) == ZCMEM_OK ? info.size - info.free : 0;
+}
+
+void zcmem__region_note_alloc(struct zcmem__region *region, enum zcmem_status status, uint64_t *succeeded) {
+  if (status == ZCMEM_OK) {
+    hal_size_t now = in_use(region);
+    ++*succeeded;
+    if (now > region->stats.peak)
+      region->stats.peak = now;
+  } else if (status == ZCMEM_ENOSPC) {
+    region->stats.failed_space++;
+  } else if (status == ZCMEM_EFRAG) {
+    region->stats.failed_fragmented++;
+  } else if (status == ZCMEM_ENOMEM) {
+    region->stats.failed_blocks++;
+  } else if (status == ZCMEM_EINVAL) {
+    region->stats.failed_invalid++;
+  }
+}
+
+enum zcmem_status zcmem__region_begin(struct zcmem__region *region, hal_addr_t addr, hal_size_t size) {
+  enum zcmem_status status = zcmem__lock_take(&region->lock);
+  if (status != ZCMEM_OK)
+    return status;
+  status = zcmem_heap_begin_transfer(region->heap, addr, size, NULL);
+  if (status != ZCMEM_OK)
+    region->stats.failed_transfers++;
+  zcmem__lock_drop(&region->lock);
+  return status;
+}
+
+enum zcmem_status zcmem__region_end(struct zcmem__region *region, hal_addr_t addr, uint64_t *counter,
+                                    uint64_t amount) {
+  bool freed = false;
+  enum zcmem_status status = zcmem__lock_take(&region->lock);
+  if (status != ZCMEM_OK)
+    return status;
+  status = zcmem_heap_end_transfer(region->heap, addr, &freed);
+  if (freed)
+    region->stats.frees++;
+  *counter += amount;
+  zcmem__lock_drop(&region->lock);
+  return status;
+}
+
+void zcmem__region_count_failed(struct zcmem__region *region) {
+  if (zcmem__lock_take(&region->lock) != ZCMEM_OK)
+    return;
+  region->stats.failed_transfers++;
+  zcmem__lock_drop(&region->lock);
+}
+
+enum zcmem_status zcmem__region_unpin_locked(struct zcmem__region *region, hal_addr_t addr) {
+  bool freed = false;
+  enum zcmem_status status = zcmem_heap_unpin(region->heap, addr, &freed);
+  if (status == ZCMEM_OK && freed)
+    region->stats.frees++;
+  return status;
+}
+
+enum zcmem_status zcmem__region_snapshot(struct zcmem__region *region, struct zcmem_region_stats *stats) {
+  struct zcmem_heap_info info = {0};
+  enum zcmem_status status = zcmem__lock_take(&region->lock);
+  if (status != ZCMEM_OK)
+    return status;
+  *stats = region->stats;
+  status = zcmem_heap_get_info(region->heap, &info);
+  stats->largest = zcmem_heap_largest(region->heap);
+  zcmem__lock_drop(&region->lock);
+  stats->in_use = info.size - info.free;
+  stats->requested = info.requested;
+  stats->live = info.live;
+  stats->available = info.free;
+  return status;
+}

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A region: a named range of device addresses with one heap, one lock and its counters.
+ *
+ * What stands above `heap` never changes once the region is published, so any thread reads it without the lock. The
+ * heap's state and the counters are guarded by the lock.
+ *
+ * A transfer is three steps: begin (lock; the heap checks the range and counts a use of the block; unlock), move the
+ * bytes with no lock, end (lock; the use and the counters; unlock). While the use is counted the block cannot be
+ * handed out again, which is why no lock is needed in the middle.
+ */
+#ifndef ZCMEM_REGION_H
+#define ZCMEM_REGION_H
+
+#include "lock.h"
+#include <stdalign.h>
+#include <zcmem/heap.h>
+
+struct zcmem__region {
+  alignas(64) hal_addr_t base; /* the range as configured: base ... base + size - 1 belongs to no other region */
+  hal_size_t size;
+  unsigned char *host;                /* where the host sees byte `base`, or NULL */
+  const struct zcmem_region_ops *ops; /* never NULL */
+  void *ctx;
+  uint32_t kind;
+  uint32_t flags;
+  hal_addr_t first;     /* what the heap can hand out: from here ... */
+  hal_size_t grantable; /*   this many bytes */
+  hal_size_t quantum;
+  uint32_t max_blocks;
+  char name[ZCMEM_NAME_MAX + 1];
+  void *owned_image; /* image that came from the HAL's allocator, or NULL */
+  size_t owned_bytes;
+  struct zcmem_heap *heap;
+  struct zcmem_region_stats stats; /* the counters; the members from in_use on but peak are filled in when asked for */
+  struct zcmem__lock lock;
+};
+
+/* Whether `name` is of 1 ... ZCMEM_NAME_MAX bytes. NULL: no. */
+bool zcmem__name_valid(const char *name);
+
+/* Copies a valid name. */
+void zcmem__name_copy(char to[ZCMEM_NAME_MAX + 1], const char *name);
+
+/* The heap's config for a region. */
+struct zcmem_heap_config zcmem__region_heap_config(const struct zcmem_region_config *config);
+
+/*
+ * Fills all of the region but its lock, which is initialized already, and makes the heap. OK, or the statuses of
+ * zcmem_heap_init; then the region is not usable.
+ */
+enum zcmem_status zcmem__region_init(struct zcmem__region *region, const struct zcmem_region_config *config,
+                                     void *image, size_t image_bytes);
+
+/* Whether addr lies in the region's range, and ptr in the host memory that it is mapped to. */
+static inline bool zcmem__region_holds(const struct zcmem__region *region, hal_addr_t addr) {
+  return addr - region->base < region->size;
+}
+
+static inline bool zcmem__region_holds_host(const struct zcmem__region *region, const void *ptr) {
+  return region->host != NULL && (uintptr_t)ptr - (uintptr_t)region->host < region->size;
+}
+
+/* The host's pointer to addr, which lies in the region, or NULL if it is not mapped. */
+static inline unsigned char *zcmem__region_pointer(const struct zcmem__region *region, hal_addr_t addr) {
+  return region->host == NULL ? NULL : region->host + (size_t)(addr - region->base);
+}
+
+/* Whether the two regions share an address or a byte of host memory. */
+bool zcmem__region_overlaps(const struct zcmem__region *region, const struct zcmem_region_config *config);
+
+/*
+ * Whether `size` bytes from `addr` are within the bytes that were requested for the block. EBOUNDS iff not; OK: *rest
+ * is the number of bytes from addr to their end.
+ */
+enum zcmem_status zcmem__region_bounds(const struct zcmem_block_info *block, hal_addr_t addr, hal_size_t size,
+                                       hal_size_t *rest);
+
+/* Under the lock: counts an allocation or a resize that answered `status`. */
+void zcmem__region_note_alloc(struct zcmem__region *region, enum zcmem_status status, uint64_t *succeeded);
+
+/* Begins a transfer (see above). Statuses of zcmem_heap_begin_transfer, ELOCK; a failure is counted. */
+enum zcmem_status zcmem__region_begin(struct zcmem__region *region, hal_addr_t addr, hal_size_t size);
+
+/*
+ * Ends it and adds `amount` to the counter. ELOCK: the lock failed, which nobody can make good: the use stays counted,
+ * so the block can never be freed nor shrunk (but for a deferred free, which will not take effect); what was moved is
+ * moved, and not counted.
+ */
+enum zcmem_status zcmem__region_end(struct zcmem__region *region, hal_addr_t addr, uint64_t *counter, uint64_t amount);
+
+/* Counts a transfer that failed before it began. A lock that fails leaves it uncounted. */
+void zcmem__region_count_failed(struct zcmem__region *region);
+
+/* Unpins with the lock held; counts the free of a zombie that was only held by this pin. */
+enum zcmem_status zcmem__region_unpin_locked(struct zcmem__region *region, hal_addr_t addr);
+
+/* Takes the lock and fills in the stats. OK or ELOCK. */
+enum zcmem_status zcmem__region_snapshot(struct zcmem__region *region, struct zcmem_region_stats *stats);
+
+#endif
