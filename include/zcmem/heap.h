@@ -41,7 +41,7 @@ struct zcmem_heap;
 struct zcmem_heap_config {
   hal_addr_t base;     /* first byte of the managed range; any address */
   hal_size_t size;     /* bytes from base; base + size may be 2^64, not more */
-  hal_size_t quantum;  /* smallest unit in bytes: a power of two, 0 means ZCMEM_QUANTUM_DEFAULT */
+  hal_size_t quantum;  /* smallest unit in bytes: a power of two up to 2^31; 0: ZCMEM_QUANTUM_DEFAULT */
   uint32_t max_blocks; /* most blocks live at once: 1 ... ZCMEM_MAX_BLOCKS */
   uint32_t flags;      /* 0 or ZCMEM_HEAP_ZEROED */
 };
@@ -77,10 +77,10 @@ struct zcmem_heap_info {
 
 /*
  * Bytes of image that a heap of this config needs; 0 iff the config is invalid, that is: config is NULL, the quantum
- * is no power of two, size is 0 or base + size is beyond 2^64, the range holds no whole quantum (a range based at 0
- * gives up its first one) or more than 2^32 - 1 of them, max_blocks is 0 or above ZCMEM_MAX_BLOCKS, flags has unknown
- * bits, or the image would not fit a size_t. About 75 bytes for each of max_blocks and 0.5 to 4 for each kilobyte of
- * size. O(1), thread-safe.
+ * is no power of two or above 2^31, size is 0 or base + size is beyond 2^64, the range holds no whole quantum (a range
+ * based at 0 gives up its first one) or more than 2^32 - 1 of them, max_blocks is 0 or above ZCMEM_MAX_BLOCKS, flags
+ * has unknown bits, or the image would not fit a size_t. About 75 bytes for each of max_blocks and 0.5 to 4 for each
+ * kilobyte of size. O(1), thread-safe.
  */
 ZCMEM_API size_t zcmem_heap_bytes(const struct zcmem_heap_config *config);
 
