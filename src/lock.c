@@ -6,14 +6,18 @@ static int none_init(void *lock) {
   return 0;
 }
 
-static void none_destroy(void *lock) { (void)lock; }
+static void none_destroy(void *lock) {
+  (void)lock;
+}
 
 static int none_lock(void *lock) {
   (void)lock;
   return 0;
 }
 
-static void none_unlock(void *lock) { (void)lock; }
+static void none_unlock(void *lock) {
+  (void)lock;
+}
 
 const struct zcmem_lock_ops zcmem_lock_none = {
     .bytes = 0, .init = none_init, .destroy = none_destroy, .lock = none_lock, .unlock = none_unlock};

@@ -23,13 +23,17 @@ bool zcmem__lock_valid(const struct zcmem_lock_ops *ops);
 /* OK or ELOCK. */
 enum zcmem_status zcmem__lock_init(struct zcmem__lock *lock, const struct zcmem_lock_ops *ops);
 
-static inline void zcmem__lock_destroy(struct zcmem__lock *lock) { lock->ops->destroy(lock->state); }
+static inline void zcmem__lock_destroy(struct zcmem__lock *lock) {
+  lock->ops->destroy(lock->state);
+}
 
 /* OK or ELOCK: then it is not held. */
 static inline enum zcmem_status zcmem__lock_take(struct zcmem__lock *lock) {
   return lock->ops->lock(lock->state) == 0 ? ZCMEM_OK : ZCMEM_ELOCK;
 }
 
-static inline void zcmem__lock_drop(struct zcmem__lock *lock) { lock->ops->unlock(lock->state); }
+static inline void zcmem__lock_drop(struct zcmem__lock *lock) {
+  lock->ops->unlock(lock->state);
+}
 
 #endif

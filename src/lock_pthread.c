@@ -14,13 +14,21 @@
 _Static_assert(sizeof(pthread_mutex_t) <= ZCMEM_LOCK_BYTES, "a pthread mutex fits a lock");
 _Static_assert(_Alignof(pthread_mutex_t) <= 16, "a pthread mutex is aligned in a lock");
 
-static int mutex_init(void *lock) { return pthread_mutex_init(lock, NULL); }
+static int mutex_init(void *lock) {
+  return pthread_mutex_init(lock, NULL);
+}
 
-static void mutex_destroy(void *lock) { (void)pthread_mutex_destroy(lock); }
+static void mutex_destroy(void *lock) {
+  (void)pthread_mutex_destroy(lock);
+}
 
-static int mutex_lock(void *lock) { return pthread_mutex_lock(lock); }
+static int mutex_lock(void *lock) {
+  return pthread_mutex_lock(lock);
+}
 
-static void mutex_unlock(void *lock) { (void)pthread_mutex_unlock(lock); }
+static void mutex_unlock(void *lock) {
+  (void)pthread_mutex_unlock(lock);
+}
 
 const struct zcmem_lock_ops zcmem_lock_pthread = {.bytes = sizeof(pthread_mutex_t),
                                                   .init = mutex_init,

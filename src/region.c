@@ -107,8 +107,7 @@ enum zcmem_status zcmem__region_begin(struct zcmem__region *region, hal_addr_t a
   return status;
 }
 
-enum zcmem_status zcmem__region_end(struct zcmem__region *region, hal_addr_t addr, uint64_t *counter,
-                                    uint64_t amount) {
+enum zcmem_status zcmem__region_end(struct zcmem__region *region, hal_addr_t addr, uint64_t *counter, uint64_t amount) {
   bool freed = false;
   enum zcmem_status status = zcmem__lock_take(&region->lock);
   if (status != ZCMEM_OK)

@@ -40,7 +40,7 @@ enum { ZCMEM_KIND_DRAM = 1, ZCMEM_KIND_MSMC = 2, ZCMEM_KIND_USER = 16 };
  * cannot be freed; calls may come from several threads at once. Ranges lie within one block of the region and are not
  * empty.
  *
- *   map         give the host a pointer to the range in *host; unmap takes it back
+ *   map         give the host a pointer (not NULL) to the range in *host; unmap takes it back
  *   flush       make the host's stores to the range visible to the device
  *   invalidate  make the device's stores to the range visible to the host
  *   read        device -> host memory
@@ -50,7 +50,8 @@ enum { ZCMEM_KIND_DRAM = 1, ZCMEM_KIND_MSMC = 2, ZCMEM_KIND_USER = 16 };
  *
  * Where a member is NULL the facade uses the host pointer (memcpy, memmove), and where there is none, the others:
  * copy and fill fall back to read and write, read and write to map. A transfer for which neither is there answers
- * ZCMEM_ENOTMAPPED.
+ * ZCMEM_ENOTMAPPED. Where a transfer goes through a host pointer (or map) of a region that is not
+ * ZCMEM_REGION_COHERENT, invalidate is called before bytes are read there and flush after they are written.
  */
 struct zcmem_region_ops {
   int (*map)(void *ctx, hal_addr_t addr, hal_size_t size, unsigned flags, void **host);
@@ -175,8 +176,8 @@ ZCMEM_API size_t zcmem_region_bytes(const struct zcmem_region_config *config);
  * Allocates nothing.
  *
  * OK: *hal is the HAL. EINVAL iff a pointer is NULL, memory is misaligned, the name is empty or too long, max_regions
- * or bounce_bytes is out of its range, or lock->bytes is above ZCMEM_LOCK_BYTES. ENOMEM iff bytes is too small. ELOCK
- * iff a lock's init failed.
+ * or bounce_bytes is out of its range, lock->bytes is above ZCMEM_LOCK_BYTES, or a member function of lock or
+ * allocator is NULL. ENOMEM iff bytes is too small. ELOCK iff a lock's init failed.
  */
 ZCMEM_API enum zcmem_status zcmem_hal_init(void *memory, size_t bytes, const struct zcmem_hal_config *config,
                                            struct zcmem_hal **hal);
@@ -201,9 +202,10 @@ ZCMEM_API uint64_t zcmem_hal_destroy(struct zcmem_hal *hal);
  * Adds a region. Indices count from 0 in the order of adding and never change.
  *
  * OK: *index (may be NULL) is the region's. EINVAL iff hal or config is NULL, the name is empty, too long or taken,
- * kind is 0, flags has unknown bits, the heap's config is invalid, image is misaligned, or image is NULL and the HAL
- * has no allocator. EOVERLAP iff its addresses, or the host memory it is mapped to, overlap another region's. ENOMEM
- * iff max_regions are there, image_bytes is too small, or the allocator gave nothing. ELOCK iff a lock failed.
+ * kind is 0, flags has unknown bits, the heap's config is invalid, the host memory would reach beyond the host's
+ * address space, image is misaligned, or image is NULL and the HAL has no allocator. EOVERLAP iff its addresses, or
+ * the host memory it is mapped to, overlap another region's. ENOMEM iff max_regions are there, image_bytes is too
+ * small, or the allocator gave nothing. ELOCK iff a lock failed.
  */
 ZCMEM_API enum zcmem_status zcmem_hal_add_region(struct zcmem_hal *hal, const struct zcmem_region_config *config,
                                                  uint32_t *index);
@@ -283,9 +285,12 @@ ZCMEM_API enum zcmem_status zcmem_mem_info(struct zcmem_hal *hal, hal_addr_t add
  * tail gets the first bytes of the pattern.
  *
  * A transfer of 0 bytes succeeds and looks at no address. OK: all bytes are there. EINVAL iff hal is NULL, a host
- * pointer is NULL (size > 0), or pattern_size is 0. ENOENT iff an address is in no live block. EBOUNDS iff a range
- * leaves its block (also by wrapping). ENOTMAPPED iff the region offers no way to do it. EIO iff a callback failed:
- * then part of the destination may have been written. EBUSY iff ZCMEM_MAX_PINS transfers use the block. ELOCK.
+ * pointer is NULL or its range reaches beyond the host's address space (size > 0), or pattern_size is 0. ENOENT iff an
+ * address is in no live block. EBOUNDS iff a range leaves its block (also by wrapping). ENOTMAPPED iff the region
+ * offers no way to do it. EIO iff a callback failed: then part of the destination may have been written. EBUSY iff
+ * ZCMEM_MAX_PINS transfers use the block. ELOCK iff the lock failed: before the transfer, then nothing has happened;
+ * or after it, then all or part of the bytes are there, uncounted, and the block stays in use for good, since nobody is
+ * left to end its use.
  */
 ZCMEM_API enum zcmem_status zcmem_mem_read(struct zcmem_hal *hal, void *dst, hal_addr_t src, hal_size_t size);
 ZCMEM_API enum zcmem_status zcmem_mem_write(struct zcmem_hal *hal, hal_addr_t dst, const void *src, hal_size_t size);
@@ -316,14 +321,16 @@ ZCMEM_API enum zcmem_status zcmem_mem_device(struct zcmem_hal *hal, const void *
  * counted up instead. flags: ZCMEM_MAP_READ and/or _WRITE.
  * EINVAL iff hal or host is NULL, size is 0 or flags is 0 or unknown. ENOENT, EBOUNDS as for transfers. ENOTMAPPED
  * iff the region has neither a host pointer nor a map callback. ENOMEM iff max_mappings ranges are mapped. EBUSY iff
- * ZCMEM_MAX_PINS pins are there. EIO iff the callback failed. ELOCK.
+ * ZCMEM_MAX_PINS pins are there. EIO iff the callback failed. ELOCK; if the lock fails only after another failure, the
+ * block stays pinned (zcmem_mem_unpin undoes that).
  */
 ZCMEM_API enum zcmem_status zcmem_mem_map(struct zcmem_hal *hal, hal_addr_t addr, hal_size_t size, unsigned flags,
                                           void **host);
 
 /*
  * Undoes one zcmem_mem_map that gave `host`. EINVAL iff hal is NULL. ENOTMAPPED iff nothing is mapped there. EIO iff
- * the unmap callback failed; the range counts as unmapped all the same. ELOCK.
+ * the unmap callback failed; the range counts as unmapped all the same. ELOCK iff a lock failed: the mapping is as it
+ * was, or, if the region's lock failed for a range mapped on demand, gone with its pin left (see zcmem_mem_map).
  */
 ZCMEM_API enum zcmem_status zcmem_mem_unmap(struct zcmem_hal *hal, void *host);
 

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The HAL's own state. It lies in the caller's memory in this order: struct zcmem_hal, max_regions regions,
+ * max_mappings mappings.
+ *
+ * Regions are only ever added: a region is complete before `count` is published with release order, and below the
+ * count nothing moves, so a look-up takes no lock. Every lock is initialized by zcmem_hal_init, also those of regions
+ * that are not there yet, so that adding one cannot fail there.
+ */
+#ifndef ZCMEM_HAL_IMPL_H
+#define ZCMEM_HAL_IMPL_H
+
+#include "atomic.h"
+#include "map.h"
+#include "region.h"
+
+struct zcmem_hal {
+  struct zcmem__atomic_u32 count; /* regions that are there */
+  uint32_t max_regions;
+  struct zcmem__region *regions;
+  size_t bounce_bytes;
+  struct zcmem__map map;
+  struct zcmem__lock adding; /* held while a region is checked against the others and published */
+  struct zcmem_lock_ops lock_ops;
+  struct zcmem_host_allocator allocator; /* alloc is NULL: none */
+  void *owned;                           /* this memory itself, where it came from the allocator, or NULL */
+  size_t owned_bytes;
+  char name[ZCMEM_NAME_MAX + 1];
+};
+
+/* Region `index`, or NULL. */
+static inline struct zcmem__region *zcmem__hal_region(const struct zcmem_hal *hal, uint32_t index) {
+  return index < zcmem__atomic_acquire(&hal->count) ? &hal->regions[index] : NULL;
+}
+
+/* The region whose range holds addr, or NULL. */
+static inline struct zcmem__region *zcmem__hal_region_of(const struct zcmem_hal *hal, hal_addr_t addr) {
+  uint32_t count = zcmem__atomic_acquire(&hal->count);
+  for (uint32_t i = 0; i < count; i++)
+    if (zcmem__region_holds(&hal->regions[i], addr))
+      return &hal->regions[i];
+  return NULL;
+}
+
+/* The region whose host memory holds ptr, or NULL. */
+static inline struct zcmem__region *zcmem__hal_region_of_host(const struct zcmem_hal *hal, const void *ptr) {
+  uint32_t count = zcmem__atomic_acquire(&hal->count);
+  for (uint32_t i = 0; i < count; i++)
+    if (zcmem__region_holds_host(&hal->regions[i], ptr))
+      return &hal->regions[i];
+  return NULL;
+}
+
+#endif

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Moves bytes into, out of, within and between regions. Knows no lock and no heap: the caller has begun the transfer,
+ * so each range lies within one block that nobody can free meanwhile.
+ *
+ * The way that each takes: the region's own callback; else the host pointer; else other callbacks (hal.h, "Where a
+ * member is NULL"). Through a host pointer of a region that is not coherent, `invalidate` is called before bytes are
+ * read and `flush` after they are written.
+ *
+ * Statuses: OK, ENOTMAPPED (no way there), EIO (a callback failed: a part may have been written).
+ */
+#ifndef ZCMEM_MOVE_H
+#define ZCMEM_MOVE_H
+
+#include "region.h"
+
+/* The most that a copy takes through the host's stack in one go. */
+#define ZCMEM__BOUNCE_MAX 4096u
+
+/* Maps the range with the region's callback, which must be there, for the facade or its user. OK or EIO. */
+enum zcmem_status zcmem__move_map(const struct zcmem__region *region, hal_addr_t addr, hal_size_t size, unsigned flags,
+                                  void **host);
+
+/* Undoes it. OK or EIO. */
+enum zcmem_status zcmem__move_unmap(const struct zcmem__region *region, hal_addr_t addr, hal_size_t size, void *host);
+
+/* The size fits a size_t: there is host memory of that size. */
+enum zcmem_status zcmem__move_read(const struct zcmem__region *region, void *dst, hal_addr_t src, hal_size_t size);
+enum zcmem_status zcmem__move_write(const struct zcmem__region *region, hal_addr_t dst, const void *src,
+                                    hal_size_t size);
+
+/* As memmove within a region. `bounce` is at most ZCMEM__BOUNCE_MAX. */
+enum zcmem_status zcmem__move_copy(const struct zcmem__region *dst_region, hal_addr_t dst,
+                                   const struct zcmem__region *src_region, hal_addr_t src, hal_size_t size,
+                                   size_t bounce);
+
+/* 1 <= pattern_size <= size. The pattern may lie in the host's view of the range itself. */
+enum zcmem_status zcmem__move_fill(const struct zcmem__region *region, hal_addr_t dst, const void *pattern,
+                                   size_t pattern_size, hal_size_t size, size_t bounce);
+
+#endif
