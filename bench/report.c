@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+#include "report.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static bool csv_wanted;
+
+void bench_report_begin(bool csv) {
+  csv_wanted = csv;
+  if (csv)
+    printf("workload,parameters,allocator,metric,value,unit\n");
+}
+
+bool bench_report_end(void) {
+  return fflush(stdout) == 0 && !ferror(stdout);
+}
+
+void bench_text(const char *format, ...) {
+  if (csv_wanted)
+    return;
+  va_list list;
+  va_start(list, format);
+  vprintf(format, list);
+  va_end(list);
+  fflush(stdout);
+}
+
+void bench_error(const char *format, ...) {
+  va_list list;
+  fflush(stdout);
+  fputs("zcmem-bench: ", stderr);
+  va_start(list, format);
+  vfprintf(stderr, format, list);
+  va_end(list);
+  fputc('\n', stderr);
+}
+
+/* Names come from files and peers, so they may hold anything. */
+static void print_field(const char *text) {
+  if (!strpbrk(text, ",\"\r\n")) {
+    fputs(text, stdout);
+    return;
+  }
+  putchar('"');
+  for (; *text; text++) {
+    if (*text == '"')
+      putchar('"');
+    putchar(*text);
+  }
+  putchar('"');
+}
+
+static void print_row_start(const char *workload, const char *parameters, const char *allocator, const char *metric) {
+  const char *fields[] = {workload, parameters, allocator, metric};
+  for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
+    print_field(fields[i]);
+    putchar(',');
+  }
+}
+
+void bench_row(const char *workload, const char *parameters, const char *allocator, const char *metric, double value,
+               int digits, const char *unit) {
+  if (!csv_wanted)
+    return;
+  print_row_start(workload, parameters, allocator, metric);
+  printf("%.*f,%s\n", digits, value, unit);
+  fflush(stdout);
+}
+
+void bench_row_count(const char *workload, const char *parameters, const char *allocator, const char *metric,
+                     uint64_t value, const char *unit) {
+  if (!csv_wanted)
+    return;
+  print_row_start(workload, parameters, allocator, metric);
+  printf("%" PRIu64 ",%s\n", value, unit);
+  fflush(stdout);
+}
