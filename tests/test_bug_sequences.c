@@ -3,45 +3,7 @@
  * Sequences that broke other allocators, from their issue trackers: one test each, named after what went wrong, with
  * the source in a comment. Sizes are kept; where the original has no quantum (bytes) the heap here has a quantum of 1.
  */
-#include <string.h>
-
-#include "unit.h"
-#include <zcmem/heap.h>
-
-struct fixture {
-  void *image;
-  struct zcmem_heap *heap;
-};
-
-static struct fixture make(hal_addr_t base, hal_size_t size, hal_size_t quantum, uint32_t max_blocks) {
-  const struct zcmem_heap_config config = {base, size, quantum, max_blocks, 0};
-  struct fixture f = {NULL, NULL};
-  size_t bytes = zcmem_heap_bytes(&config);
-  assert_true(bytes > 0);
-  f.image = aligned_alloc(64, (bytes + 63) / 64 * 64);
-  assert_non_null(f.image);
-  assert_ok(zcmem_heap_init(f.image, bytes, &config, &f.heap));
-  assert_ok(zcmem_heap_check(f.heap));
-  return f;
-}
-
-static void end(struct fixture *f) {
-  assert_ok(zcmem_heap_check(f->heap));
-  free(f->image);
-}
-
-static hal_addr_t alloc(struct fixture *f, hal_size_t size, hal_size_t align) {
-  hal_addr_t addr = 0;
-  assert_ok(zcmem_heap_alloc(f->heap, size, align, &addr));
-  assert_int_equal(addr % align, 0);
-  assert_ok(zcmem_heap_check(f->heap));
-  return addr;
-}
-
-static void release(struct fixture *f, hal_addr_t addr) {
-  assert_ok(zcmem_heap_free(f->heap, addr));
-  assert_ok(zcmem_heap_check(f->heap));
-}
+#include "heap_fixture.h"
 
 static bool overlap(hal_addr_t a, hal_size_t a_size, hal_addr_t b, hal_size_t b_size) {
   return a < b + b_size && b < a + a_size;
@@ -52,18 +14,18 @@ static bool overlap(hal_addr_t a, hal_size_t a_size, hal_addr_t b, hal_size_t b_
  * past the table of lists; the free wrote out of bounds.
  */
 static void vma_231_free_list_index_out_of_bounds(void **state) {
-  struct fixture f = make(4096, 48u << 20, 1, 64);
+  struct fixture f = fixture_make(4096, 48u << 20, 1, 64);
   hal_addr_t a, b, c;
   (void)state;
-  a = alloc(&f, 576, 2);
-  b = alloc(&f, 648, 2);
-  release(&f, a);
-  c = alloc(&f, 720, 2);
+  a = fixture_alloc(&f, 576, 2);
+  b = fixture_alloc(&f, 648, 2);
+  fixture_free(&f, a);
+  c = fixture_alloc(&f, 720, 2);
   assert_false(overlap(b, 648, c, 720));
-  release(&f, b);
-  release(&f, c);
+  fixture_free(&f, b);
+  fixture_free(&f, c);
   assert_int_equal(zcmem_heap_largest(f.heap), 48u << 20);
-  end(&f);
+  fixture_end(&f);
 }
 
 /*
@@ -71,15 +33,15 @@ static void vma_231_free_list_index_out_of_bounds(void **state) {
  * block of 32400 bytes, because the position of the highest bit was miscounted on one platform.
  */
 static void vma_367_bin_of_32400_bytes(void **state) {
-  struct fixture f = make(65536, 1u << 20, 1, 64);
+  struct fixture f = fixture_make(65536, 1u << 20, 1, 64);
   hal_addr_t a, b;
   (void)state;
-  a = alloc(&f, 32400, 1);
-  b = alloc(&f, 1, 1);
-  release(&f, a);
-  a = alloc(&f, 32400, 1);
+  a = fixture_alloc(&f, 32400, 1);
+  b = fixture_alloc(&f, 1, 1);
+  fixture_free(&f, a);
+  a = fixture_alloc(&f, 32400, 1);
   assert_false(overlap(a, 32400, b, 1));
-  end(&f);
+  fixture_end(&f);
 }
 
 /*
@@ -87,18 +49,18 @@ static void vma_367_bin_of_32400_bytes(void **state) {
  * assertion alone forbade.
  */
 static void vma_323_free_of_a_block_of_no_bytes(void **state) {
-  struct fixture f = make(4096, 1u << 20, 16, 64);
+  struct fixture f = fixture_make(4096, 1u << 20, 16, 64);
   hal_addr_t a, b, c;
   (void)state;
-  a = alloc(&f, 64, 1);
-  b = alloc(&f, 0, 1);
-  c = alloc(&f, 0, 1);
+  a = fixture_alloc(&f, 64, 1);
+  b = fixture_alloc(&f, 0, 1);
+  c = fixture_alloc(&f, 0, 1);
   assert_true(b != c);
-  release(&f, b);
-  release(&f, a);
-  release(&f, c);
+  fixture_free(&f, b);
+  fixture_free(&f, a);
+  fixture_free(&f, c);
   assert_int_equal(zcmem_heap_largest(f.heap), 1u << 20);
-  end(&f);
+  fixture_end(&f);
 }
 
 /*
@@ -107,18 +69,18 @@ static void vma_323_free_of_a_block_of_no_bytes(void **state) {
  */
 static void vma_343_request_that_no_free_block_holds(void **state) {
   enum { BLOCKS = 512 };
-  struct fixture f = make(4096, BLOCKS * 256u, 128, BLOCKS);
+  struct fixture f = fixture_make(4096, BLOCKS * 256u, 128, BLOCKS);
   hal_addr_t addr[BLOCKS], none = 0;
   (void)state;
   for (unsigned i = 0; i < BLOCKS; i++)
-    addr[i] = alloc(&f, 256, 1);
+    addr[i] = fixture_alloc(&f, 256, 1);
   for (unsigned i = 0; i < BLOCKS; i += 2)
-    release(&f, addr[i]);
+    fixture_free(&f, addr[i]);
   assert_status(zcmem_heap_alloc(f.heap, 257, 1, &none), ZCMEM_EFRAG);
   assert_status(zcmem_heap_alloc(f.heap, BLOCKS / 2 * 256u, 1, &none), ZCMEM_EFRAG);
   assert_status(zcmem_heap_alloc(f.heap, BLOCKS / 2 * 256u + 1, 1, &none), ZCMEM_ENOSPC);
   assert_int_equal(none, 0);
-  end(&f);
+  fixture_end(&f);
 }
 
 /*
@@ -126,23 +88,23 @@ static void vma_343_request_that_no_free_block_holds(void **state) {
  * after the one where the free space stood.
  */
 static void offsetallocator_14_request_in_the_bin_of_the_free_block(void **state) {
-  struct fixture f = make(1, 699050, 1, 43690);
+  struct fixture f = fixture_make(1, 699050, 1, 43690);
   (void)state;
-  assert_int_equal(alloc(&f, 664908, 1), 1);
+  assert_int_equal(fixture_alloc(&f, 664908, 1), 1);
   assert_int_equal(zcmem_heap_largest(f.heap), 699050 - 664908);
-  end(&f);
+  fixture_end(&f);
 }
 
 /* sebbbi/OffsetAllocator#11: 256 + 68 bytes; after 255 of them 67 were refused although 69 were free. */
 static void offsetallocator_11_remainder_in_the_lower_bin(void **state) {
-  struct fixture f = make(1, 256 + 68, 1, 16);
+  struct fixture f = fixture_make(1, 256 + 68, 1, 16);
   hal_addr_t a, b;
   (void)state;
-  a = alloc(&f, 255, 1);
-  b = alloc(&f, 67, 1);
+  a = fixture_alloc(&f, 255, 1);
+  b = fixture_alloc(&f, 67, 1);
   assert_false(overlap(a, 255, b, 67));
   assert_int_equal(zcmem_heap_largest(f.heap), 2);
-  end(&f);
+  fixture_end(&f);
 }
 
 /*
@@ -150,22 +112,22 @@ static void offsetallocator_11_remainder_in_the_lower_bin(void **state) {
  * that overlapped. Every size of a row of bins is split off, freed and asked for again beside a live neighbour.
  */
 static void offsetallocator_11_no_overlap_after_reuse(void **state) {
-  struct fixture f = make(1, 1u << 16, 1, 64);
+  struct fixture f = fixture_make(1, 1u << 16, 1, 64);
   (void)state;
   for (hal_size_t size = 1; size < 1200; size++) {
-    hal_addr_t a = alloc(&f, size, 1), wall = alloc(&f, 1, 1), again, smaller;
-    release(&f, a);
-    smaller = alloc(&f, size - size / 3, 1);
-    again = alloc(&f, size, 1);
+    hal_addr_t a = fixture_alloc(&f, size, 1), wall = fixture_alloc(&f, 1, 1), again, smaller;
+    fixture_free(&f, a);
+    smaller = fixture_alloc(&f, size - size / 3, 1);
+    again = fixture_alloc(&f, size, 1);
     assert_false(overlap(smaller, size - size / 3, again, size));
     assert_false(overlap(smaller, size - size / 3, wall, 1));
     assert_false(overlap(again, size, wall, 1));
-    release(&f, smaller);
-    release(&f, again);
-    release(&f, wall);
+    fixture_free(&f, smaller);
+    fixture_free(&f, again);
+    fixture_free(&f, wall);
     assert_int_equal(zcmem_heap_largest(f.heap), 1u << 16);
   }
-  end(&f);
+  fixture_end(&f);
 }
 
 /*
@@ -175,19 +137,19 @@ static void offsetallocator_11_no_overlap_after_reuse(void **state) {
 static void offsetallocator_3_max_blocks_is_exact(void **state) {
   (void)state;
   for (uint32_t max_blocks = 1; max_blocks <= 9; max_blocks++) {
-    struct fixture f = make(128, 36864, 1, max_blocks);
+    struct fixture f = fixture_make(128, 36864, 1, max_blocks);
     hal_addr_t addr[9], none = 0;
     for (unsigned order = 0; order < 2; order++) {
       for (unsigned i = 0; i < max_blocks; i++)
-        addr[i] = alloc(&f, 32, 64); /* aligned: free space in between, too */
+        addr[i] = fixture_alloc(&f, 32, 64); /* aligned: free space in between, too */
       assert_status(zcmem_heap_alloc(f.heap, 32, 1, &none), ZCMEM_ENOMEM);
       assert_status(zcmem_heap_reserve(f.heap, 128 + 36863, 1), ZCMEM_ENOMEM);
       assert_int_equal(zcmem_heap_largest(f.heap), 0);
       for (unsigned i = 0; i < max_blocks; i++)
-        release(&f, addr[order == 0 ? i : max_blocks - 1 - i]);
+        fixture_free(&f, addr[order == 0 ? i : max_blocks - 1 - i]);
     }
     assert_int_equal(zcmem_heap_largest(f.heap), 36864);
-    end(&f);
+    fixture_end(&f);
   }
 }
 
@@ -209,8 +171,8 @@ static void tlsf_22_size_that_wraps_when_rounded(void **state) {
                                      (UINT64_C(1) << 32) * 128,
                                      (UINT64_C(1) << 32) * 128 - 1,
                                      (UINT64_C(1) << 32) * 128 + 1};
-  struct fixture f = make(4096, 1u << 20, 128, 16);
-  hal_addr_t a = alloc(&f, 100, 1), none = 0;
+  struct fixture f = fixture_make(4096, 1u << 20, 128, 16);
+  hal_addr_t a = fixture_alloc(&f, 100, 1), none = 0;
   struct zcmem_block_info info;
   (void)state;
   for (unsigned i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
@@ -223,7 +185,7 @@ static void tlsf_22_size_that_wraps_when_rounded(void **state) {
   assert_int_equal(none, 0);
   assert_ok(zcmem_heap_find(f.heap, a, &info));
   assert_int_equal(info.requested, 100);
-  end(&f);
+  fixture_end(&f);
 }
 
 /*
@@ -236,12 +198,12 @@ static void tlsf_9_heap_and_request_at_the_edge_of_a_bin(void **state) {
   for (unsigned shift = 1; shift <= 20; shift++)
     for (unsigned around = 0; around < 3; around++) {
       hal_size_t size = (UINT64_C(1) << shift) - 1 + around;
-      struct fixture f = make(UINT64_C(1) << 40, size, 1, 4);
-      hal_addr_t a = alloc(&f, size, 1), none = 0;
+      struct fixture f = fixture_make(UINT64_C(1) << 40, size, 1, 4);
+      hal_addr_t a = fixture_alloc(&f, size, 1), none = 0;
       assert_status(zcmem_heap_alloc(f.heap, 1, 1, &none), ZCMEM_ENOSPC);
-      release(&f, a);
+      fixture_free(&f, a);
       assert_status(zcmem_heap_alloc(f.heap, size + 1, 1, &none), ZCMEM_ENOSPC);
-      end(&f);
+      fixture_end(&f);
     }
 }
 
@@ -288,14 +250,14 @@ static void tlsf_2_same_size_again_after_free(void **state) {
   static const hal_size_t sizes[] = {1, 129, 1000, 4097, 65535, 65537, 100000, 262145};
   (void)state;
   for (unsigned i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
-    struct fixture f = make(1, 1u << 19, 1, 8);
-    hal_addr_t a = alloc(&f, sizes[i], 1);
-    hal_addr_t rest = alloc(&f, zcmem_heap_largest(f.heap), 1);
-    release(&f, a);
-    assert_int_equal(alloc(&f, sizes[i], 1), a);
-    release(&f, a);
-    release(&f, rest);
-    end(&f);
+    struct fixture f = fixture_make(1, 1u << 19, 1, 8);
+    hal_addr_t a = fixture_alloc(&f, sizes[i], 1);
+    hal_addr_t rest = fixture_alloc(&f, zcmem_heap_largest(f.heap), 1);
+    fixture_free(&f, a);
+    assert_int_equal(fixture_alloc(&f, sizes[i], 1), a);
+    fixture_free(&f, a);
+    fixture_free(&f, rest);
+    fixture_end(&f);
   }
 }
 
@@ -304,11 +266,11 @@ static void tlsf_2_same_size_again_after_free(void **state) {
  * alignment stays or the call is refused.
  */
 static void tlsf_36_resize_keeps_the_alignment(void **state) {
-  struct fixture f = make(128 * 3, 1u << 20, 128, 16);
+  struct fixture f = fixture_make(128 * 3, 1u << 20, 128, 16);
   struct zcmem_block_info info;
   hal_addr_t a, wall;
   (void)state;
-  a = alloc(&f, 1000, 4096);
+  a = fixture_alloc(&f, 1000, 4096);
   assert_ok(zcmem_heap_resize(f.heap, a, 5000));
   assert_ok(zcmem_heap_find(f.heap, a, &info));
   assert_int_equal(info.addr, a);
@@ -319,7 +281,7 @@ static void tlsf_36_resize_keeps_the_alignment(void **state) {
   assert_ok(zcmem_heap_find(f.heap, a + 4999, &info));
   assert_int_equal(info.addr, a);
   assert_int_equal(info.requested, 5000);
-  end(&f);
+  fixture_end(&f);
 }
 
 /*
@@ -327,18 +289,18 @@ static void tlsf_36_resize_keeps_the_alignment(void **state) {
  * aligned block was smaller than a block's header and corrupted its neighbour. Gaps of every size are made.
  */
 static void musllibc_17_aligned_blocks_differ(void **state) {
-  struct fixture f = make(16, 1u << 20, 16, 256);
+  struct fixture f = fixture_make(16, 1u << 20, 16, 256);
   hal_addr_t addr[100];
   (void)state;
   for (unsigned i = 0; i < 100; i++) {
-    addr[i] = i % 2 == 0 ? alloc(&f, 1 + i * 16, 1) : alloc(&f, 0x1000, 0x40);
+    addr[i] = i % 2 == 0 ? fixture_alloc(&f, 1 + i * 16, 1) : fixture_alloc(&f, 0x1000, 0x40);
     for (unsigned j = 0; j < i; j++)
       assert_false(overlap(addr[i], i % 2 == 0 ? 1 + i * 16 : 0x1000, addr[j], j % 2 == 0 ? 1 + j * 16 : 0x1000));
   }
   for (unsigned i = 0; i < 100; i++)
-    release(&f, addr[(i * 37) % 100]);
+    fixture_free(&f, addr[(i * 37) % 100]);
   assert_int_equal(zcmem_heap_largest(f.heap), 1u << 20);
-  end(&f);
+  fixture_end(&f);
 }
 
 /*
@@ -346,23 +308,23 @@ static void musllibc_17_aligned_blocks_differ(void **state) {
  * request just above what was there hit an assertion instead of failing.
  */
 static void esp_idf_7808_largest_is_exact(void **state) {
-  struct fixture f = make(128, 110592 + 128 * 7, 128, 64);
+  struct fixture f = fixture_make(128, 110592 + 128 * 7, 128, 64);
   (void)state;
   for (unsigned i = 0; i < 40; i++) {
     hal_size_t largest = zcmem_heap_largest(f.heap);
     hal_addr_t addr = 0;
     enum zcmem_status status = zcmem_heap_alloc(f.heap, largest + 1, 1, &addr);
     assert_true(status == ZCMEM_EFRAG || status == ZCMEM_ENOSPC);
-    addr = alloc(&f, largest, 1);
-    release(&f, addr);
-    (void)alloc(&f, 128 * (1 + i % 5), 128 * 4);
+    addr = fixture_alloc(&f, largest, 1);
+    fixture_free(&f, addr);
+    (void)fixture_alloc(&f, 128 * (1 + i % 5), 128 * 4);
   }
-  end(&f);
+  fixture_end(&f);
 }
 
 /* espressif/esp-idf#8270: the heap told tens of KB free when malloc(4) failed: what a block costs was not counted. */
 static void esp_idf_8270_free_bytes_when_full(void **state) {
-  struct fixture f = make(128, 512 * 128, 128, 600);
+  struct fixture f = fixture_make(128, 512 * 128, 128, 600);
   struct zcmem_heap_info info;
   hal_addr_t addr = 0;
   unsigned n = 0;
@@ -374,25 +336,25 @@ static void esp_idf_8270_free_bytes_when_full(void **state) {
   assert_int_equal(info.free, 0);
   assert_int_equal(info.requested, 4 * 512);
   assert_int_equal(zcmem_heap_largest(f.heap), 0);
-  end(&f);
+  fixture_end(&f);
 }
 
 /* yvt/rlsf#15: the one free block of a fresh heap could not be allocated as a whole (2 MiB less a header). */
 static void rlsf_15_all_of_a_fresh_heap(void **state) {
-  struct fixture f = make(64, 2097152, 64, 4);
+  struct fixture f = fixture_make(64, 2097152, 64, 4);
   hal_addr_t a;
   (void)state;
-  a = alloc(&f, 2097152, 1);
-  release(&f, a);
-  a = alloc(&f, 2097152 - 63, 1);
+  a = fixture_alloc(&f, 2097152, 1);
+  fixture_free(&f, a);
+  a = fixture_alloc(&f, 2097152 - 63, 1);
   assert_int_equal(zcmem_heap_largest(f.heap), 0);
-  release(&f, a);
-  end(&f);
+  fixture_free(&f, a);
+  fixture_end(&f);
 }
 
 /* pmem/issues#220: fill with blocks of one size, free all, and a block of another size was refused. */
 static void pmem_220_all_of_it_after_fill_and_free(void **state) {
-  struct fixture f = make(128, 8u << 20, 128, 1024);
+  struct fixture f = fixture_make(128, 8u << 20, 128, 1024);
   hal_addr_t addr[1024];
   unsigned n = 0;
   (void)state;
@@ -400,9 +362,9 @@ static void pmem_220_all_of_it_after_fill_and_free(void **state) {
     n++;
   assert_int_equal(n, (8u << 20) / 8320);
   for (unsigned i = 0; i < n; i++)
-    release(&f, addr[i * 11 % n]); /* 11 and 1008 have no common factor: each once */
-  release(&f, alloc(&f, 8u << 20, 1));
-  end(&f);
+    fixture_free(&f, addr[i * 11 % n]); /* 11 and 1008 have no common factor: each once */
+  fixture_free(&f, fixture_alloc(&f, 8u << 20, 1));
+  fixture_end(&f);
 }
 
 /* rmind/tlsf#1: a block at the very end of the space; whether the one behind it exists was asked past the end. */
@@ -417,7 +379,7 @@ static void rmind_tlsf_1_blocks_that_end_the_region(void **state) {
   };
   (void)state;
   for (unsigned i = 0; i < sizeof regions / sizeof regions[0]; i++) {
-    struct fixture f = make(regions[i].base, regions[i].size, 128, 16);
+    struct fixture f = fixture_make(regions[i].base, regions[i].size, 128, 16);
     hal_addr_t last = regions[i].base + regions[i].size - 128;
     hal_addr_t a, all;
     struct zcmem_block_info info;
@@ -427,30 +389,30 @@ static void rmind_tlsf_1_blocks_that_end_the_region(void **state) {
     assert_status(zcmem_heap_find(f.heap, last + 128, &info), ZCMEM_ENOENT);
     assert_status(zcmem_heap_resize(f.heap, last, 129), ZCMEM_EFRAG);
     assert_status(zcmem_heap_reserve(f.heap, last, 129), ZCMEM_EBOUNDS);
-    a = alloc(&f, (1u << 20) - 128, 1);
+    a = fixture_alloc(&f, (1u << 20) - 128, 1);
     assert_int_equal(a + ((1u << 20) - 128), last);
-    release(&f, last);
+    fixture_free(&f, last);
     assert_ok(zcmem_heap_resize(f.heap, a, 1u << 20));
-    release(&f, a);
-    all = alloc(&f, 1u << 20, 1);
+    fixture_free(&f, a);
+    all = fixture_alloc(&f, 1u << 20, 1);
     assert_int_equal(all, last - ((1u << 20) - 128));
-    end(&f);
+    fixture_end(&f);
   }
 }
 
 /* A region based at 0 whose first block had address 0: the caller could not tell it from a failure. */
 static void base_0_never_hands_out_address_0(void **state) {
-  struct fixture f = make(0, 1024, 128, 16);
+  struct fixture f = fixture_make(0, 1024, 128, 16);
   hal_addr_t addr, none = 0;
   (void)state;
   for (unsigned i = 0; i < 7; i++) {
-    addr = alloc(&f, 128, 1);
+    addr = fixture_alloc(&f, 128, 1);
     assert_true(addr >= 128 && addr < 1024);
   }
   assert_status(zcmem_heap_alloc(f.heap, 0, 1, &none), ZCMEM_ENOSPC);
   assert_status(zcmem_heap_reserve(f.heap, 0, 128), ZCMEM_EBOUNDS);
   assert_ok(zcmem_heap_free(f.heap, 0));
-  end(&f);
+  fixture_end(&f);
 }
 
 int main(void) {
