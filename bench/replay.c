@@ -212,6 +212,10 @@ static bool run(const char *path, const struct bench_trace *trace) {
     bench_error("%s: more than 2^63 bytes are live at once", path);
     return false;
   }
+  if (region_option == 0 && peak / quantum_option > UINT32_MAX) {
+    bench_error("%s: its peak takes more than 2^32 - 1 quanta; give a larger --quantum", path);
+    return false;
+  }
   struct replay r = {.trace = trace, .quantum = quantum_option};
   r.region_bytes = region_option ? region_option : generous_region(peak, quantum_option);
   r.addrs = calloc(trace->block_count, sizeof *r.addrs);
