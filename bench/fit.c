@@ -128,7 +128,7 @@ static bool run(const char *path, const struct bench_trace *trace) {
     return false;
   }
   struct fit fit = {.trace = trace, .quantum = quantum_option};
-  fit.addrs = malloc((size_t)trace->block_count * sizeof *fit.addrs);
+  fit.addrs = calloc(trace->block_count, sizeof *fit.addrs);
   if (!fit.addrs) {
     bench_error("%s: no memory to replay it", path);
     return false;

@@ -20,13 +20,18 @@ void bench_trace_destroy(struct bench_trace *trace) {
 
 static const char no_memory[] = "no memory for the trace";
 
+/* realloc for arrays: on a 32-bit host a product of 32-bit counts may wrap. */
+static void *resize_array(void *array, uint32_t count, size_t item_bytes) {
+  return count > SIZE_MAX / item_bytes ? NULL : realloc(array, count * item_bytes);
+}
+
 static const char *reserve_event(struct bench_trace *trace) {
   if (trace->event_count == MAX_EVENTS)
     return "more than 2^31 - 1 events";
   if (trace->event_count < trace->event_capacity)
     return NULL;
   uint32_t capacity = trace->event_capacity ? trace->event_capacity * 2 : 1024;
-  uint32_t *events = realloc(trace->events, (size_t)capacity * sizeof *events);
+  uint32_t *events = resize_array(trace->events, capacity, sizeof *events);
   if (!events)
     return no_memory;
   trace->events = events;
@@ -38,11 +43,11 @@ static const char *reserve_block(struct bench_trace *trace) {
   if (trace->block_count < trace->block_capacity)
     return NULL;
   uint32_t capacity = trace->block_capacity ? trace->block_capacity * 2 : 1024;
-  uint64_t *sizes = realloc(trace->sizes, (size_t)capacity * sizeof *sizes);
+  uint64_t *sizes = resize_array(trace->sizes, capacity, sizeof *sizes);
   if (!sizes)
     return no_memory;
   trace->sizes = sizes;
-  uint8_t *live = realloc(trace->live, capacity);
+  uint8_t *live = resize_array(trace->live, capacity, sizeof *live);
   if (!live)
     return no_memory;
   trace->live = live;

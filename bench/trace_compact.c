@@ -163,7 +163,7 @@ static int by_uses(const void *a, const void *b) {
 
 /* The distinct sizes of the trace at the front of an array of block_count entries; NULL: no memory. */
 static struct size_use *count_sizes(const struct bench_trace *trace, uint32_t *distinct) {
-  struct size_use *uses = malloc((size_t)trace->block_count * sizeof *uses);
+  struct size_use *uses = calloc(trace->block_count, sizeof *uses);
   if (!uses)
     return NULL;
   for (uint32_t i = 0; i < trace->block_count; i++)
@@ -178,6 +178,18 @@ static struct size_use *count_sizes(const struct bench_trace *trace, uint32_t *d
   }
   *distinct = n;
   return uses;
+}
+
+/* The rank of a size that is among them; they are in the order of sizes. */
+static uint32_t find_rank(const struct size_use *uses, uint32_t distinct, uint64_t size) {
+  uint32_t low = 0;
+  for (uint32_t n = distinct; n > 1;) {
+    uint32_t half = n / 2;
+    if (uses[low + half].size <= size)
+      low += half;
+    n -= half;
+  }
+  return uses[low].rank;
 }
 
 static uint8_t *put_all(uint8_t *at, const struct bench_trace *trace, struct size_use *uses, uint32_t distinct) {
@@ -198,9 +210,7 @@ static uint8_t *put_all(uint8_t *at, const struct bench_trace *trace, struct siz
       at = put_varint(at, (uint64_t)(blocks - 1 - block) << 1 | BENCH_EVENT_FREE);
       continue;
     }
-    struct size_use key = {.size = trace->sizes[block]};
-    const struct size_use *use = bsearch(&key, uses, distinct, sizeof *uses, by_size);
-    at = put_varint(at, (uint64_t)use->rank << 1);
+    at = put_varint(at, (uint64_t)find_rank(uses, distinct, trace->sizes[block]) << 1);
     blocks++;
   }
   return at;
@@ -212,8 +222,9 @@ uint8_t *bench_trace_format_compact(const struct bench_trace *trace, size_t *siz
   if (!uses)
     return NULL;
   /* An event's number stays below 2^33: five bytes. */
-  size_t most = sizeof magic + CHECKSUM_BYTES + (3 + (size_t)distinct) * VARINT_MAX + (size_t)trace->event_count * 5;
-  uint8_t *bytes = malloc(most);
+  uint64_t most =
+      sizeof magic + CHECKSUM_BYTES + (3 + (uint64_t)distinct) * VARINT_MAX + 5 * (uint64_t)trace->event_count;
+  uint8_t *bytes = (size_t)most == most ? malloc((size_t)most) : NULL;
   if (bytes) {
     uint8_t *end = put_all(bytes, trace, uses, distinct);
     uint32_t crc = crc32(bytes, (size_t)(end - bytes));

@@ -155,7 +155,7 @@ bool bench_trace_parse_text(const uint8_t *bytes, size_t size, struct bench_trac
 uint8_t *bench_trace_format_text(const struct bench_trace *trace, size_t *size) {
   /* "a " + 10 digits + " " + 17 digits (sizes end at 2^56) + newline and the terminating 0 */
   const size_t line_max = 32;
-  char *text = malloc((size_t)trace->event_count * line_max + 1);
+  char *text = calloc((size_t)trace->event_count + 1, line_max); /* which notices a product that wraps */
   if (!text)
     return NULL;
   size_t used = 0;

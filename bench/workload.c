@@ -119,12 +119,10 @@ void bench_run_destroy(struct bench_run *run) {
 /* -------------------------------------------------------------------------------------------------- the loops -- */
 
 void bench_run_fill(const struct bench_run *run, struct bench_contender *c) {
-  enum bench_workload_kind kind = run->workload->kind;
-  for (uint32_t i = 0; i < run->workload->live; i++) {
-    c->addrs[i] = BENCH_EMPTY;
-    if (kind != BENCH_PAIR && kind != BENCH_RAMP && !c->peer->alloc(c->self, run->fill[i].size, &c->addrs[i]))
-      c->failures++;
-  }
+  bool filled = run->workload->kind == BENCH_RANDOM || run->workload->kind == BENCH_FIFO;
+  for (uint32_t i = 0; i < run->workload->live; i++)
+    if (!filled || !c->peer->alloc(c->self, run->fill[i].size, &c->addrs[i]))
+      c->addrs[i] = BENCH_EMPTY;
 }
 
 /*
@@ -138,22 +136,41 @@ void bench_run_fill(const struct bench_run *run, struct bench_contender *c) {
 #endif
 enum { AHEAD = 8 };
 
-/* Where an allocation fails the slot stays empty until its next turn, which then has nothing to free. */
+/*
+ * An allocation that fails is tried again after each of the next pairs until there is room, so that the pressure stays;
+ * it counts once. One at a time: a further one that fails meanwhile leaves its slot empty until that slot's next turn.
+ */
+static bool retry(struct bench_contender *c, const struct bench_pair *pending) {
+  uint64_t *addr = &c->addrs[pending->slot];
+  if (*addr != BENCH_EMPTY || c->peer->alloc(c->self, pending->size, addr))
+    return true;
+  *addr = BENCH_EMPTY; /* a peer may have written something */
+  return false;
+}
+
 static uint64_t replace(const struct bench_run *run, struct bench_contender *c) {
   const struct bench_peer *peer = c->peer;
   void *self = c->self;
   uint64_t *addrs = c->addrs;
   const struct bench_pair *pairs = run->pairs;
   uint32_t count = run->pair_count;
+  const struct bench_pair *pending = NULL;
   uint64_t failures = 0;
   for (uint32_t i = 0; i < count; i++) {
     PREFETCH(&addrs[pairs[i + AHEAD < count ? i + AHEAD : i].slot]);
     uint32_t slot = pairs[i].slot;
     if (addrs[slot] != BENCH_EMPTY)
       peer->free(self, addrs[slot]);
-    if (!peer->alloc(self, pairs[i].size, &addrs[slot])) {
+    bool good = peer->alloc(self, pairs[i].size, &addrs[slot]);
+    if (!good) {
       addrs[slot] = BENCH_EMPTY;
       failures++;
+    }
+    if (pending) {
+      if (retry(c, pending))
+        pending = NULL;
+    } else if (!good) {
+      pending = &pairs[i];
     }
   }
   return failures;

@@ -102,6 +102,7 @@ convert)
   ;;
 arguments)
   for command in '' 'replay ' 'fit ' 'heap ' 'convert '; do
+    # shellcheck disable=SC2086 # no word where it is empty
     status 0 "$bench" $command --help
     prints "^usage: zcmem-bench ${command:-COMMAND}"
   done
