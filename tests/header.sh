@@ -5,7 +5,7 @@
 standard=$1
 header=$2
 warnings='-Wall -Wextra -Wpedantic -Wshadow -Wundef -Werror'
-printf '#include <%s>\n#include <%s>\n' "$header" "$header" |
+printf '#include <%s>\n#include <%s>\nextern int not_empty;\n' "$header" "$header" |
   case $standard in
   c11)
     need "$CC"

@@ -127,7 +127,7 @@ static void all_that_places_blocks(void **state) {
 
 static void few_descriptors(void **state) {
   (void)state;
-  search(7, 2, TRY_ALIGN | TRY_RESIZE | TRY_RESERVE, 4, 5);
+  search(7, 2, TRY_ALIGN | TRY_RESIZE | TRY_RESERVE, 4, 4);
 }
 
 static void pins_and_zombies(void **state) {
