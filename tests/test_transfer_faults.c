@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: MIT */
+/* What transfers count, and what is left when something in them fails or calls back. */
+#include "hal_impl.h"
+#include "transfer_fixture.h"
+
+static void test_counters_tell_what_was_moved_and_what_failed(void **state) {
+  (void)state;
+  hal_addr_t a = alloc(FAKE_OPS, 1000), b = alloc(FAKE_MAP, 1000);
+  assert_ok(zcmem_mem_write(hal, a, noise, 100));
+  assert_ok(zcmem_mem_read(hal, noise, a, 30));
+  assert_ok(zcmem_mem_fill(hal, a, noise, 3, 7));
+  assert_ok(zcmem_mem_copy(hal, b, a, 50));
+  assert_ok(zcmem_mem_copy(hal, a, a + 1, 11));
+  assert_status(zcmem_mem_copy(hal, a, b, 1001), ZCMEM_EBOUNDS);
+  assert_status(zcmem_mem_copy(hal, a, b + 1000, 1), ZCMEM_EBOUNDS);
+  assert_status(zcmem_mem_copy(hal, a + 1000, b, 1), ZCMEM_EBOUNDS);
+  assert_status(zcmem_mem_copy(hal, a, a + 1000, 1), ZCMEM_EBOUNDS);
+  assert_status(zcmem_mem_copy(hal, a + 1000, a, 1), ZCMEM_EBOUNDS);
+  assert_status(zcmem_mem_copy(hal, 1, a, 1), ZCMEM_ENOENT);
+  assert_status(zcmem_mem_copy(hal, b, 1, 1), ZCMEM_ENOENT);
+  struct zcmem_region_stats of_a = stats_of(FAKE_OPS), of_b = stats_of(FAKE_MAP);
+  assert_int_equal(of_a.bytes_written, 100);
+  assert_int_equal(of_a.bytes_read, 30);
+  assert_int_equal(of_a.bytes_filled, 7);
+  assert_int_equal(of_a.bytes_copied_out, 61);
+  assert_int_equal(of_a.bytes_copied_in, 11);
+  assert_int_equal(of_a.failed_transfers, 6);
+  assert_int_equal(of_b.bytes_copied_in, 50);
+  assert_int_equal(of_b.bytes_copied_out, 0);
+  assert_int_equal(of_b.bytes_written, 0);
+  assert_int_equal(of_b.bytes_read, 0);
+  assert_int_equal(of_b.failed_transfers, 4);
+  assert_ok(zcmem_mem_free(hal, a));
+  assert_ok(zcmem_mem_free(hal, b));
+}
+
+static enum zcmem_status one_transfer(int kind, hal_addr_t dst, hal_addr_t src) {
+  unsigned char bytes[100];
+  switch (kind) {
+  case 0:
+    return zcmem_mem_read(hal, bytes, src, sizeof bytes);
+  case 1:
+    return zcmem_mem_write(hal, dst, noise, sizeof bytes);
+  case 2:
+    return zcmem_mem_fill(hal, dst, noise, 3, sizeof bytes);
+  default:
+    return zcmem_mem_copy(hal, dst, src, sizeof bytes);
+  }
+}
+
+/* Counts the calls that a transfer makes, then makes each of them fail in turn: first callbacks, then locks. */
+static void test_every_callback_may_fail(void **state) {
+  unsigned failures = 0;
+  (void)state;
+  for (int from = 0; from < FAKE_NOTHING; from++) {
+    for (int to = 0; to < FAKE_NOTHING; to++) {
+      hal_addr_t src = alloc(from, 100), dst = alloc(to, 100);
+      for (int kind = 0; kind < 4; kind++) {
+        for (unsigned n = 1;; n++) {
+          uint64_t failed = stats_of(from).failed_transfers + stats_of(to).failed_transfers;
+          fake.fail_callback_in = n;
+          enum zcmem_status status = one_transfer(kind, dst, src);
+          bool struck = fake.fail_callback_in == 0;
+          fake.fail_callback_in = 0;
+          assert_status(status, struck ? ZCMEM_EIO : ZCMEM_OK);
+          assert_unused(src);
+          assert_unused(dst);
+          assert_int_equal(regions[from].mapped + regions[to].mapped, 0);
+          if (!struck)
+            break;
+          assert_true(stats_of(from).failed_transfers + stats_of(to).failed_transfers > failed);
+          failures++;
+        }
+      }
+      assert_ok(zcmem_mem_free(hal, src));
+      assert_ok(zcmem_mem_free(hal, dst));
+    }
+  }
+  assert_true(failures > 100);
+}
+
+/* What hal.h says of a lock that fails: before the move nothing has happened, after it the block stays in use. */
+static void test_a_lock_that_fails_loses_nothing_else(void **state) {
+  (void)state;
+  for (int kind = 0; kind < 4; kind++) {
+    unsigned locks = kind == 3 ? 4 : 2;
+    for (unsigned n = 1; n <= locks; n++) {
+      struct zcmem_block_info of_src, of_dst;
+      hal_addr_t src = alloc(FAKE_OPS, 100), dst = alloc(FAKE_HOST, 100);
+      hal_addr_t read_from = src, write_to = dst;
+      uint64_t moved = stats_of(FAKE_OPS).bytes_read + stats_of(FAKE_HOST).bytes_written;
+      fake.fail_lock_in = n;
+      assert_status(one_transfer(kind, dst, src), ZCMEM_ELOCK);
+      assert_int_equal(fake.fail_lock_in, 0);
+      assert_int_equal(fake.locks_held, 0);
+      assert_int_equal(stats_of(FAKE_OPS).bytes_read + stats_of(FAKE_HOST).bytes_written, moved);
+      assert_ok(zcmem_mem_info(hal, src, &of_src));
+      assert_ok(zcmem_mem_info(hal, dst, &of_dst));
+      assert_int_equal(of_src.transfers + of_dst.transfers, n > locks / 2 ? 1 : 0);
+      /* Put right what no user can, for the teardown to find nothing live. */
+      if (of_src.transfers > 0)
+        assert_ok(zcmem_heap_end_transfer(hal->regions[FAKE_OPS].heap, read_from, NULL));
+      if (of_dst.transfers > 0)
+        assert_ok(zcmem_heap_end_transfer(hal->regions[FAKE_HOST].heap, write_to, NULL));
+      assert_ok(zcmem_mem_free(hal, src));
+      assert_ok(zcmem_mem_free(hal, dst));
+    }
+  }
+}
+
+struct reentry {
+  hal_addr_t busy; /* the block in the transfer */
+  int way;
+  enum zcmem_status freed, shrunk, deferred;
+  bool defer;
+};
+
+static void reenter(void *arg) {
+  struct reentry *reentry = arg;
+  unsigned char byte = 0;
+  struct zcmem_block_info info;
+  hal_addr_t other = alloc(reentry->way, 100);
+  assert_ok(zcmem_mem_write(hal, other, noise, 100));
+  assert_ok(zcmem_mem_copy(hal, other, reentry->busy, 1));
+  assert_ok(zcmem_mem_read(hal, &byte, other, 1));
+  assert_ok(zcmem_mem_free(hal, other));
+  assert_ok(zcmem_mem_info(hal, reentry->busy, &info));
+  assert_int_equal(info.transfers, 1);
+  assert_int_equal(info.pins, 0);
+  reentry->freed = zcmem_mem_free(hal, reentry->busy);
+  reentry->shrunk = zcmem_mem_resize(hal, reentry->busy, 1);
+  assert_status(zcmem_mem_unpin(hal, reentry->busy), ZCMEM_EBUSY); /* an unpin too many cannot end a transfer */
+  if (reentry->defer)
+    reentry->deferred = zcmem_mem_free_deferred(hal, reentry->busy);
+}
+
+static void test_callbacks_may_call_the_facade(void **state) {
+  (void)state;
+  for (int way = FAKE_CACHED; way < FAKE_NOTHING; way++) {
+    for (int defer = 0; defer < 2; defer++) {
+      hal_addr_t addr = alloc(way, 1000);
+      struct reentry reentry = {.busy = addr, .way = way, .defer = defer != 0, .deferred = ZCMEM_EIO};
+      uint64_t frees = stats_of(way).frees;
+      regions[way].inside = reenter;
+      regions[way].arg = &reentry;
+      assert_ok(zcmem_mem_write(hal, addr, noise, 1000));
+      assert_null(regions[way].inside);
+      assert_status(reentry.freed, ZCMEM_EBUSY);
+      assert_status(reentry.shrunk, ZCMEM_EBUSY);
+      if (defer != 0) {
+        /* The block lived until the transfer ended, and was then freed. */
+        assert_ok(reentry.deferred);
+        assert_status(zcmem_mem_free(hal, addr), ZCMEM_ENOENT);
+        assert_int_equal(stats_of(way).deferred_frees, 1);
+        assert_int_equal(stats_of(way).frees, frees + 2);
+        assert_int_equal(stats_of(way).live, 0);
+      } else {
+        assert_ok(zcmem_mem_free(hal, addr));
+      }
+    }
+  }
+}
+
+static void test_the_number_of_transfers_of_a_block_is_bounded(void **state) {
+  (void)state;
+  hal_addr_t addr = alloc(FAKE_HOST, 100);
+  struct zcmem_heap *heap = hal->regions[FAKE_HOST].heap;
+  for (unsigned i = 0; i < ZCMEM_MAX_PINS; i++)
+    assert_ok(zcmem_heap_begin_transfer(heap, addr, 1, NULL));
+  assert_all_answer(addr, 1, addr, ZCMEM_EBUSY);
+  assert_ok(zcmem_heap_end_transfer(heap, addr, NULL));
+  assert_ok(zcmem_mem_write(hal, addr, noise, 1));
+  assert_status(zcmem_mem_copy(hal, addr, addr, 1), ZCMEM_EBUSY); /* the second of its two uses */
+  for (unsigned i = 1; i < ZCMEM_MAX_PINS; i++)
+    assert_ok(zcmem_heap_end_transfer(heap, addr, NULL));
+  assert_unused(addr);
+  assert_ok(zcmem_mem_free(hal, addr));
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      TEST(test_counters_tell_what_was_moved_and_what_failed),  TEST(test_every_callback_may_fail),
+      TEST(test_a_lock_that_fails_loses_nothing_else),          TEST(test_callbacks_may_call_the_facade),
+      TEST(test_the_number_of_transfers_of_a_block_is_bounded),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
