@@ -14,7 +14,7 @@ static enum zcmem_status refuse(const struct zcmem_hal *hal, hal_addr_t addr, en
 }
 
 /* Whether `size` bytes of host memory can be there: not NULL, not beyond the host's address space. */
-static bool host_range_valid(const void *host, hal_size_t size) {
+static bool buffer_valid(const void *host, hal_size_t size) {
   return host != NULL && size - 1 <= UINTPTR_MAX - (uintptr_t)host;
 }
 
@@ -29,7 +29,7 @@ static enum zcmem_status end(struct zcmem__region *region, hal_addr_t addr, hal_
 /* Begins a transfer between the host and the region of addr. */
 static enum zcmem_status begin(const struct zcmem_hal *hal, hal_addr_t addr, hal_size_t size, const void *host,
                                struct zcmem__region **region) {
-  if (!host_range_valid(host, size))
+  if (!buffer_valid(host, size))
     return refuse(hal, addr, ZCMEM_EINVAL);
   *region = zcmem__hal_region_of(hal, addr);
   return *region == NULL ? ZCMEM_ENOENT : zcmem__region_begin(*region, addr, size);
@@ -71,7 +71,7 @@ enum zcmem_status zcmem_mem_fill(struct zcmem_hal *hal, hal_addr_t dst, const vo
   if (size == 0)
     return ZCMEM_OK;
   /* `used` bytes of the pattern are host memory, so they fit a size_t; the range itself need not. */
-  if (!host_range_valid(pattern, used))
+  if (!buffer_valid(pattern, used))
     return refuse(hal, dst, ZCMEM_EINVAL);
   region = zcmem__hal_region_of(hal, dst);
   if (region == NULL)
@@ -83,7 +83,7 @@ enum zcmem_status zcmem_mem_fill(struct zcmem_hal *hal, hal_addr_t dst, const vo
   return end(region, dst, size, &region->stats.bytes_filled, status);
 }
 
-static enum zcmem_status copy_within(const struct zcmem_hal *hal, struct zcmem__region *region, hal_addr_t dst,
+static enum zcmem_status copy_in_one(const struct zcmem_hal *hal, struct zcmem__region *region, hal_addr_t dst,
                                      hal_addr_t src, hal_size_t size) {
   enum zcmem_status status = zcmem__region_begin(region, src, size);
   if (status != ZCMEM_OK)
@@ -130,6 +130,6 @@ enum zcmem_status zcmem_mem_copy(struct zcmem_hal *hal, hal_addr_t dst, hal_addr
   if (dst_region == NULL)
     return refuse(hal, src, ZCMEM_ENOENT);
   if (dst_region == src_region)
-    return copy_within(hal, dst_region, dst, src, size);
+    return copy_in_one(hal, dst_region, dst, src, size);
   return copy_between(hal, dst_region, dst, src_region, src, size);
 }

@@ -105,6 +105,8 @@ static int on_map(void *ctx, hal_addr_t addr, hal_size_t size, unsigned flags, v
   struct fake_region *region = ctx;
   if (enter(region, FAKE_CALL_MAP, addr, size) != 0)
     return -1;
+  if (region->forgetful)
+    return 0;
   region->mapped++;
   region->last_flags = flags;
   *host = fake_at(region, addr);

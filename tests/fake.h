@@ -43,6 +43,7 @@ struct fake_region {
   unsigned mapped;            /* maps less unmaps */
   unsigned last_flags;        /* of the last map */
   hal_size_t last_unmapped;   /* size of the last unmap */
+  bool forgetful;             /* map succeeds without giving a pointer */
   void (*inside)(void *arg);  /* called within the next callback, once */
   void *arg;
 };

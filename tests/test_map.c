@@ -195,6 +195,20 @@ static void test_a_map_callback_that_fails_leaves_nothing(void **state) {
   assert_ok(zcmem_mem_free(hal, addr));
 }
 
+static void test_a_map_callback_without_a_pointer_has_failed(void **state) {
+  void *host = &regions;
+  unsigned char byte = 0;
+  (void)state;
+  hal_addr_t addr = alloc(DIRECT, 1000);
+  regions[DIRECT].forgetful = true;
+  assert_status(zcmem_mem_map(hal, addr, 1000, RW, &host), ZCMEM_EIO);
+  assert_status(zcmem_mem_read(hal, &byte, addr, 1), ZCMEM_EIO);
+  assert_ptr_equal(host, &regions);
+  assert_int_equal(pins_of(addr), 0);
+  assert_int_equal(regions[DIRECT].calls[FAKE_CALL_UNMAP], 0);
+  assert_ok(zcmem_mem_free(hal, addr));
+}
+
 static void test_an_unmap_callback_that_fails_unmaps_all_the_same(void **state) {
   void *host = NULL;
   (void)state;
@@ -340,6 +354,7 @@ int main(void) {
       TEST(test_no_more_than_max_mappings),
       TEST(test_a_hal_without_mappings),
       TEST(test_a_map_callback_that_fails_leaves_nothing),
+      TEST(test_a_map_callback_without_a_pointer_has_failed),
       TEST(test_an_unmap_callback_that_fails_unmaps_all_the_same),
       TEST(test_locks_that_fail_while_mapping),
       TEST(test_pins_run_out_for_maps_too),

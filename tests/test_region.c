@@ -59,6 +59,26 @@ static void test_add_region_takes_images_of_the_size_it_tells(void **state) {
   assert_int_equal(zcmem_hal_destroy(hal), 0);
 }
 
+/* Regions with an image of the caller's take another way through the same checks. */
+static void test_a_region_with_an_image_is_checked_against_the_others(void **state) {
+  struct zcmem_hal_config config = plain_hal();
+  struct zcmem_hal *hal = NULL;
+  struct zcmem_region_config a = region_in("a", 0x1000, 64 * KB, image), b = region_in("b", 0x2000, 64 * KB, image_2);
+  (void)state;
+  config.max_regions = 1;
+  assert_ok(zcmem_hal_init(memory, sizeof memory, &config, &hal));
+  assert_ok(zcmem_hal_add_region(hal, &a, NULL));
+  assert_status(zcmem_hal_add_region(hal, &b, NULL), ZCMEM_EOVERLAP);
+  b.base = 0x100000;
+  assert_status(zcmem_hal_add_region(hal, &b, NULL), ZCMEM_ENOMEM);
+  b.name = "a";
+  assert_status(zcmem_hal_add_region(hal, &b, NULL), ZCMEM_EINVAL);
+  assert_int_equal(zcmem_hal_region_count(hal), 1);
+  for (size_t i = 0; i < sizeof image_2; i++)
+    assert_int_equal(image_2[i], 0);
+  assert_int_equal(zcmem_hal_destroy(hal), 0);
+}
+
 static void test_no_more_than_max_regions(void **state) {
   struct zcmem_hal_config config = allocating_hal();
   struct zcmem_region_config regions[4] = {plain_region("a", 0x1000, 4 * KB), plain_region("b", 0x2000, 4 * KB),
@@ -284,6 +304,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(test_add_region_checks_its_config),
       TEST(test_add_region_takes_images_of_the_size_it_tells),
+      TEST(test_a_region_with_an_image_is_checked_against_the_others),
       TEST(test_no_more_than_max_regions),
       TEST(test_regions_that_overlap_are_refused),
       TEST(test_host_memory_that_overlaps_is_refused),

@@ -80,6 +80,28 @@ static void test_copy_between_two_regions_of_any_kind(void **state) {
   }
 }
 
+/* A host's view of the memory may be stale: every transfer looks at what the device sees now. */
+static void test_what_the_device_stored_is_seen(void **state) {
+  unsigned char out[100];
+  (void)state;
+  for (int way = 0; way < FAKE_NOTHING; way++) {
+    hal_addr_t addr = alloc(way, 300), other = alloc(FAKE_READ_WRITE, 100);
+    assert_ok(zcmem_mem_write(hal, addr, noise, 300));
+    memset(fake_at(&regions[way], addr), 0x71, 100);
+    assert_ok(zcmem_mem_read(hal, out, addr, 100));
+    assert_memory_equal(out, fake_at(&regions[way], addr), 100);
+    memset(fake_at(&regions[way], addr), 0x72, 100);
+    assert_ok(zcmem_mem_copy(hal, addr + 200, addr, 100));
+    assert_memory_equal(fake_at(&regions[way], addr + 200), fake_at(&regions[way], addr), 100);
+    memset(fake_at(&regions[way], addr), 0x73, 100);
+    assert_ok(zcmem_mem_copy(hal, other, addr, 100));
+    assert_memory_equal(fake_at(&regions[FAKE_READ_WRITE], other), fake_at(&regions[way], addr), 100);
+    assert_int_equal(*fake_at(&regions[way], addr + 99), 0x73);
+    assert_ok(zcmem_mem_free(hal, addr));
+    assert_ok(zcmem_mem_free(hal, other));
+  }
+}
+
 static void test_bounced_copies_go_in_bounded_chunks(void **state) {
   (void)state;
   hal_addr_t src = alloc(FAKE_READ_WRITE, 1000), dst = alloc(FAKE_MAP, 1000);
@@ -265,6 +287,7 @@ int main(void) {
       TEST(test_overlapping_copy_within_a_region_is_memmove),
       TEST(test_copy_between_two_blocks_of_a_region),
       TEST(test_copy_between_two_regions_of_any_kind),
+      TEST(test_what_the_device_stored_is_seen),
       TEST(test_bounced_copies_go_in_bounded_chunks),
       TEST(test_a_mapped_side_needs_no_bounce),
       TEST(test_fill_repeats_the_pattern_and_cuts_the_tail),

@@ -48,7 +48,17 @@ static enum zcmem_status one_transfer(int kind, hal_addr_t dst, hal_addr_t src) 
   }
 }
 
-/* Counts the calls that a transfer makes, then makes each of them fail in turn: first callbacks, then locks. */
+/* All bytes that a region's counters have seen. */
+static uint64_t moved(int way) {
+  struct zcmem_region_stats stats = stats_of(way);
+  return stats.bytes_read + stats.bytes_written + stats.bytes_filled + stats.bytes_copied_in + stats.bytes_copied_out;
+}
+
+static uint64_t moved_in(int a, int b) {
+  return moved(a) + (a == b ? 0 : moved(b));
+}
+
+/* Each callback that a transfer makes fails in turn, until one goes through. */
 static void test_every_callback_may_fail(void **state) {
   unsigned failures = 0;
   (void)state;
@@ -58,6 +68,7 @@ static void test_every_callback_may_fail(void **state) {
       for (int kind = 0; kind < 4; kind++) {
         for (unsigned n = 1;; n++) {
           uint64_t failed = stats_of(from).failed_transfers + stats_of(to).failed_transfers;
+          uint64_t before = moved_in(from, to);
           fake.fail_callback_in = n;
           enum zcmem_status status = one_transfer(kind, dst, src);
           bool struck = fake.fail_callback_in == 0;
@@ -68,6 +79,7 @@ static void test_every_callback_may_fail(void **state) {
           assert_int_equal(regions[from].mapped + regions[to].mapped, 0);
           if (!struck)
             break;
+          assert_int_equal(moved_in(from, to), before);
           assert_true(stats_of(from).failed_transfers + stats_of(to).failed_transfers > failed);
           failures++;
         }
@@ -79,32 +91,56 @@ static void test_every_callback_may_fail(void **state) {
   assert_true(failures > 100);
 }
 
+/* Ends what a lock that failed has left in use: what no user can, for the teardown to find nothing live. */
+static uint32_t end_transfers(int way, hal_addr_t addr) {
+  struct zcmem_block_info info;
+  assert_ok(zcmem_mem_info(hal, addr, &info));
+  for (uint32_t i = 0; i < info.transfers; i++)
+    assert_ok(zcmem_heap_end_transfer(hal->regions[way].heap, addr, NULL));
+  return info.transfers;
+}
+
 /* What hal.h says of a lock that fails: before the move nothing has happened, after it the block stays in use. */
+static void fail_each_lock(int kind, int from, int to) {
+  unsigned locks = kind == 3 ? 4 : 2;
+  for (unsigned n = 1; n <= locks; n++) {
+    hal_addr_t src = alloc(from, 100), dst = alloc(to, 100);
+    uint64_t before = moved_in(from, to);
+    unsigned calls = regions[from].calls[FAKE_CALL_READ] + regions[from].calls[FAKE_CALL_COPY];
+    fake.fail_lock_in = n;
+    assert_status(one_transfer(kind, dst, src), ZCMEM_ELOCK);
+    assert_int_equal(fake.fail_lock_in, 0);
+    assert_int_equal(fake.locks_held, 0);
+    /* A copy has two uses to end: one lock that fails leaves one of them, and does not count its bytes. */
+    assert_int_equal(moved_in(from, to), before + (n > 2 ? 100 : 0));
+    if (n <= locks / 2)
+      assert_int_equal(regions[from].calls[FAKE_CALL_READ] + regions[from].calls[FAKE_CALL_COPY], calls);
+    assert_int_equal(end_transfers(from, src) + end_transfers(to, dst), n > locks / 2 ? 1 : 0);
+    assert_ok(zcmem_mem_free(hal, src));
+    assert_ok(zcmem_mem_free(hal, dst));
+  }
+}
+
 static void test_a_lock_that_fails_loses_nothing_else(void **state) {
   (void)state;
   for (int kind = 0; kind < 4; kind++) {
-    unsigned locks = kind == 3 ? 4 : 2;
-    for (unsigned n = 1; n <= locks; n++) {
-      struct zcmem_block_info of_src, of_dst;
-      hal_addr_t src = alloc(FAKE_OPS, 100), dst = alloc(FAKE_HOST, 100);
-      hal_addr_t read_from = src, write_to = dst;
-      uint64_t moved = stats_of(FAKE_OPS).bytes_read + stats_of(FAKE_HOST).bytes_written;
-      fake.fail_lock_in = n;
-      assert_status(one_transfer(kind, dst, src), ZCMEM_ELOCK);
-      assert_int_equal(fake.fail_lock_in, 0);
-      assert_int_equal(fake.locks_held, 0);
-      assert_int_equal(stats_of(FAKE_OPS).bytes_read + stats_of(FAKE_HOST).bytes_written, moved);
-      assert_ok(zcmem_mem_info(hal, src, &of_src));
-      assert_ok(zcmem_mem_info(hal, dst, &of_dst));
-      assert_int_equal(of_src.transfers + of_dst.transfers, n > locks / 2 ? 1 : 0);
-      /* Put right what no user can, for the teardown to find nothing live. */
-      if (of_src.transfers > 0)
-        assert_ok(zcmem_heap_end_transfer(hal->regions[FAKE_OPS].heap, read_from, NULL));
-      if (of_dst.transfers > 0)
-        assert_ok(zcmem_heap_end_transfer(hal->regions[FAKE_HOST].heap, write_to, NULL));
-      assert_ok(zcmem_mem_free(hal, src));
-      assert_ok(zcmem_mem_free(hal, dst));
-    }
+    fail_each_lock(kind, FAKE_OPS, FAKE_HOST);
+    fail_each_lock(kind, FAKE_OPS, FAKE_OPS);
+  }
+}
+
+/* A copy whose destination is refused has begun at the source: if ending that fails, the lock is what is answered. */
+static void test_a_lock_that_fails_after_a_refusal(void **state) {
+  (void)state;
+  for (int to = FAKE_OPS; to <= FAKE_READ_WRITE; to++) {
+    hal_addr_t src = alloc(FAKE_OPS, 100), dst = alloc(to, 100);
+    fake.fail_lock_in = 3;
+    assert_status(zcmem_mem_copy(hal, dst + 50, src, 100), ZCMEM_ELOCK);
+    assert_int_equal(fake.fail_lock_in, 0);
+    assert_int_equal(end_transfers(FAKE_OPS, src), 1);
+    assert_unused(dst);
+    assert_ok(zcmem_mem_free(hal, src));
+    assert_ok(zcmem_mem_free(hal, dst));
   }
 }
 
@@ -181,8 +217,11 @@ static void test_the_number_of_transfers_of_a_block_is_bounded(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(test_counters_tell_what_was_moved_and_what_failed),  TEST(test_every_callback_may_fail),
-      TEST(test_a_lock_that_fails_loses_nothing_else),          TEST(test_callbacks_may_call_the_facade),
+      TEST(test_counters_tell_what_was_moved_and_what_failed),
+      TEST(test_every_callback_may_fail),
+      TEST(test_a_lock_that_fails_loses_nothing_else),
+      TEST(test_a_lock_that_fails_after_a_refusal),
+      TEST(test_callbacks_may_call_the_facade),
       TEST(test_the_number_of_transfers_of_a_block_is_bounded),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

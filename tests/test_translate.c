@@ -61,7 +61,7 @@ static void test_device_translates_interior_pointers(void **state) {
 }
 
 static void test_device_finds_ranges_mapped_on_demand(void **state) {
-  void *small = NULL, *large = NULL;
+  void *small = NULL, *large = NULL, *behind = NULL;
   hal_addr_t found = 0;
   hal_size_t rest = 0;
   (void)state;
@@ -77,6 +77,12 @@ static void test_device_finds_ranges_mapped_on_demand(void **state) {
   assert_ok(zcmem_mem_device(hal, (unsigned char *)small + 20, &found, &rest));
   assert_int_equal(found, addr + 120);
   assert_int_equal(rest, 880);
+  assert_ok(zcmem_mem_unmap(hal, small));
+  assert_ok(zcmem_mem_map(hal, addr + 100, 50, RW, &small));  /* in front of the large one in the table, as before, */
+  assert_ok(zcmem_mem_map(hal, addr + 110, 50, RW, &behind)); /* and behind it */
+  assert_ok(zcmem_mem_device(hal, (unsigned char *)small + 20, &found, &rest));
+  assert_int_equal(rest, 880);
+  assert_ok(zcmem_mem_unmap(hal, behind));
   assert_ok(zcmem_mem_free_deferred(hal, addr));
   assert_status(zcmem_mem_device(hal, small, &found, &rest), ZCMEM_ENOENT);
   assert_ok(zcmem_mem_unmap(hal, small));
