@@ -7,13 +7,27 @@
 #define ZCMEM_SRC_BITS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+
+/* In front of a short loop on a hot path. */
+#if defined(__clang__)
+#define ZCMEM__UNROLL _Pragma("clang loop unroll(full)")
+#elif defined(__GNUC__)
+#define ZCMEM__UNROLL _Pragma("GCC unroll 8")
+#else
+#define ZCMEM__UNROLL
+#endif
 
 #if defined(__GNUC__)
 #define ZCMEM__LIKELY(x) __builtin_expect(!!(x), 1)
 #define ZCMEM__UNLIKELY(x) __builtin_expect(!!(x), 0)
 #define ZCMEM__NOINLINE __attribute__((noinline))
+#if defined(__OPTIMIZE_SIZE__)
+#define ZCMEM__INLINE static inline
+#else
 #define ZCMEM__INLINE static inline __attribute__((always_inline))
+#endif
 #else
 #define ZCMEM__LIKELY(x) (x)
 #define ZCMEM__UNLIKELY(x) (x)
@@ -48,10 +62,43 @@ static inline uint32_t zcmem__bits_low(uint32_t x) {
 
 static inline bool zcmem__bits_power_of_two(uint64_t x) { return x != 0 && (x & (x - 1)) == 0; }
 
-/* Index of the only set bit of a power of two. */
+static inline uint64_t zcmem__bits_min(uint64_t a, uint64_t b) { return a < b ? a : b; }
+
+/* a where the condition holds, else b; for conditions that cannot be predicted: never a branch. */
+static inline uint32_t zcmem__bits_select(bool condition, uint32_t a, uint32_t b) {
+  return b ^ ((a ^ b) & (0u - (uint32_t)condition));
+}
+
+/* Bit n < 64 of a 64-bit word. */
+static inline uint64_t zcmem__bits_one(uint32_t n) { return (uint64_t)1 << n; }
+
+/* Index of the highest set bit; x is not 0. */
 static inline uint32_t zcmem__bits_log2(uint64_t x) {
   uint32_t high = (uint32_t)(x >> 32);
   return high != 0 ? 32u + zcmem__bits_high(high) : zcmem__bits_high((uint32_t)x);
+}
+
+/* Index of the lowest set bit; x is not 0. */
+static inline uint32_t zcmem__bits_low64(uint64_t x) {
+  uint32_t low = (uint32_t)x;
+  return low != 0 ? zcmem__bits_low(low) : 32u + zcmem__bits_low((uint32_t)(x >> 32));
+}
+
+/* memset and memcmp without the header, which a freestanding compiler need not have. */
+static inline void zcmem__bits_clear(void *at, size_t bytes) {
+  uint64_t *word = at;
+  for (size_t i = 0; i < bytes / sizeof *word; i++) {
+    word[i] = 0;
+  }
+}
+
+static inline bool zcmem__bits_equal(const void *a, const void *b, size_t bytes) {
+  const unsigned char *x = a, *y = b;
+  size_t i = 0;
+  while (i < bytes && x[i] == y[i]) {
+    i++;
+  }
+  return i == bytes;
 }
 
 #endif

@@ -19,9 +19,21 @@ ZCMEM__INLINE uint32_t take_descriptor(struct zcmem_heap *heap) {
 }
 
 ZCMEM__INLINE void drop_descriptor(struct zcmem_heap *heap, struct zcmem__block *block, uint32_t id) {
-  block->state = ZCMEM__UNUSED;
+  block->use = ZCMEM__UNUSED;
   block->next = heap->unused;
   heap->unused = id;
+}
+
+/*
+ * The last block of the heap. Where it is free it is the tail, which is in no bin: the bins are for holes, and the tail
+ * is cut only where no hole fits. What is allocated and freed at the end of the heap touches no bin at all.
+ */
+ZCMEM__INLINE bool is_last(const struct zcmem__block *block) { return block->next == ZCMEM__NIL; }
+
+/* The tail, ZCMEM__NIL: the last block is live. */
+ZCMEM__INLINE uint32_t tail_of(const struct zcmem_heap *heap) {
+  zcmem__link last = zcmem__block_const(heap, ZCMEM__NIL)->prev;
+  return zcmem__link_free(last) ? zcmem__link_id(last) : ZCMEM__NIL;
 }
 
 /* Tells both neighbours who stands beside them, and whether it is free. */
@@ -39,10 +51,9 @@ ZCMEM__INLINE void link_neighbours(struct zcmem_heap *heap, const struct zcmem__
  */
 ZCMEM__INLINE void make_live(struct zcmem_heap *heap, struct zcmem__block *block, uint32_t id, hal_size_t size) {
   uint32_t slack = (uint32_t)(zcmem__heap_bytes_of(heap, block->size) - size);
-  block->slot = slack;
+  block->slack = slack;
   block->tag = 0;
-  block->state = ZCMEM__LIVE;
-  block->uses = 0;
+  block->use = ZCMEM__LIVE;
   heap->slack += slack;
   heap->free_quanta -= block->size;
   heap->live++;
@@ -58,8 +69,11 @@ ZCMEM__INLINE void make_live(struct zcmem_heap *heap, struct zcmem__block *block
 ZCMEM__INLINE uint32_t carve(struct zcmem_heap *heap, uint32_t id, uint32_t need, hal_size_t size) {
   struct zcmem__block *block = zcmem__block(heap, id);
   uint32_t before = block->size, start = block->start;
+  bool tail = is_last(block);
   if (before == need) {
-    zcmem__bin_remove(heap, zcmem__sizeclass_bin(before), block->slot);
+    if (!tail) {
+      zcmem__bin_remove(heap, block, before);
+    }
     heap->free_blocks--;
     link_neighbours(heap, block, id, false);
     make_live(heap, block, id, size);
@@ -75,7 +89,9 @@ ZCMEM__INLINE uint32_t carve(struct zcmem_heap *heap, uint32_t id, uint32_t need
   block->start = start + need;
   block->size = before - need;
   block->prev = zcmem__link_to(made_id, false);
-  zcmem__bin_resize(heap, block, id, before, before - need);
+  if (!tail) {
+    zcmem__bin_resize(heap, block, id, before, before - need);
+  }
   make_live(heap, made, made_id, size);
   return start;
 }
@@ -95,13 +111,17 @@ static uint32_t split_free(struct zcmem_heap *heap, uint32_t id, uint32_t gap) {
   rest->size = before - gap;
   rest->prev = zcmem__link_to(id, true);
   rest->next = block->next;
-  rest->state = ZCMEM__FREE;
+  rest->use = ZCMEM__FREE;
   zcmem__block(heap, zcmem__link_id(block->next))->prev = zcmem__link_to(rest_id, true);
   block->next = zcmem__link_to(rest_id, true);
   block->size = gap;
   heap->free_blocks++;
-  zcmem__bin_resize(heap, block, id, before, gap);
-  zcmem__bin_insert(heap, zcmem__sizeclass_bin(rest->size), rest, rest_id, rest->size);
+  if (is_last(rest)) {
+    zcmem__bin_insert(heap, block, id, gap);
+  } else {
+    zcmem__bin_resize(heap, block, id, before, gap);
+    zcmem__bin_insert(heap, rest, rest_id, rest->size);
+  }
   return rest_id;
 }
 
@@ -125,7 +145,9 @@ ZCMEM__INLINE void merge(struct zcmem_heap *heap, struct zcmem__block *block, ui
     if (zcmem__link_free(next_link)) {
       uint32_t next_id = zcmem__link_id(next_link);
       struct zcmem__block *next = zcmem__block(heap, next_id);
-      zcmem__bin_remove(heap, zcmem__sizeclass_bin(next->size), next->slot);
+      if (!is_last(next)) {
+        zcmem__bin_remove(heap, next, next->size);
+      }
       heap->free_blocks--;
       size += next->size;
       next_link = next->next;
@@ -134,8 +156,12 @@ ZCMEM__INLINE void merge(struct zcmem_heap *heap, struct zcmem__block *block, ui
     size += before;
     prev->size = size;
     prev->next = next_link;
-    zcmem__block(heap, zcmem__link_id(next_link))->prev = zcmem__link_to(prev_id, true);
-    zcmem__bin_resize(heap, prev, prev_id, before, size);
+    zcmem__block(heap, zcmem__link_id(next_link))->prev = prev_link;
+    if (is_last(prev)) {
+      zcmem__bin_remove(heap, prev, before);
+    } else {
+      zcmem__bin_resize(heap, prev, prev_id, before, size);
+    }
   } else if (zcmem__link_free(next_link)) {
     uint32_t next_id = zcmem__link_id(next_link);
     struct zcmem__block *next = zcmem__block(heap, next_id);
@@ -143,41 +169,34 @@ ZCMEM__INLINE void merge(struct zcmem_heap *heap, struct zcmem__block *block, ui
     next->start = block->start;
     next->size = before + size;
     next->prev = prev_link;
-    zcmem__block(heap, zcmem__link_id(prev_link))->next = zcmem__link_to(next_id, true);
+    zcmem__block(heap, zcmem__link_id(prev_link))->next = next_link;
     drop_descriptor(heap, block, id);
-    zcmem__bin_resize(heap, next, next_id, before, before + size);
+    if (!is_last(next)) {
+      zcmem__bin_resize(heap, next, next_id, before, before + size);
+    }
   } else {
-    block->state = ZCMEM__FREE;
+    block->use = ZCMEM__FREE;
     heap->free_blocks++;
     link_neighbours(heap, block, id, true);
-    zcmem__bin_insert(heap, zcmem__sizeclass_bin(size), block, id, size);
+    if (!is_last(block)) {
+      zcmem__bin_insert(heap, block, id, size);
+    }
   }
 }
 
 ZCMEM__INLINE void release(struct zcmem_heap *heap, struct zcmem__block *block, uint32_t id) {
-  uint32_t start = block->start, next_start = start + block->size;
-  uint32_t next_id = zcmem__link_id(block->next);
+  uint32_t next = zcmem__link_id(block->next);
   if (zcmem__link_free(block->next)) { /* the next live one, for the index, stands behind it */
-    const struct zcmem__block *next = zcmem__block(heap, next_id);
-    next_start = next->start + next->size;
-    next_id = zcmem__link_id(next->next);
+    next = zcmem__link_id(zcmem__block(heap, next)->next);
   }
-  zcmem__index_remove(heap, id, start, next_id, next_start);
-  heap->slack -= block->slot;
+  zcmem__index_remove(heap, id, block->start, next);
+  heap->slack -= block->slack;
   heap->free_quanta += block->size;
   heap->live--;
   merge(heap, block, id);
 }
 
 void zcmem__heap_release(struct zcmem_heap *heap, uint32_t id) { release(heap, zcmem__block(heap, id), id); }
-
-uint32_t zcmem__heap_find_start(const struct zcmem_heap *heap, hal_addr_t addr) {
-  uint32_t quantum;
-  if (!zcmem__heap_quantum(heap, addr, &quantum) || zcmem__heap_addr(heap, quantum) != addr) {
-    return ZCMEM__NIL;
-  }
-  return zcmem__index_at(heap, quantum);
-}
 
 /* ------------------------------------------------------------------------------------------------- the calls -- */
 
@@ -199,7 +218,10 @@ static ZCMEM__NOINLINE enum zcmem_status alloc_aligned(struct zcmem_heap *heap, 
   uint64_t offset = heap->at.base >> heap->at.quantum_shift;
   uint32_t id = zcmem__bin_fit_aligned(heap, need, offset, mask);
   if (id == ZCMEM__NIL) {
-    return no_room(heap, need);
+    id = tail_of(heap);
+    if (id == ZCMEM__NIL || !zcmem__block_holds(zcmem__block(heap, id), need, offset, mask)) {
+      return no_room(heap, need);
+    }
   }
   uint32_t gap = (uint32_t)((0u - (offset + zcmem__block(heap, id)->start)) & mask);
   if (gap != 0) {
@@ -224,8 +246,11 @@ enum zcmem_status zcmem_heap_alloc(struct zcmem_heap *heap, hal_size_t size, hal
     return alloc_aligned(heap, size, need, align, addr);
   }
   uint32_t id = zcmem__bin_fit(heap, need);
-  if (ZCMEM__UNLIKELY(id == ZCMEM__NIL)) {
-    return no_room(heap, need);
+  if (id == ZCMEM__NIL) {
+    id = tail_of(heap);
+    if (ZCMEM__UNLIKELY(zcmem__block(heap, id)->size < need)) { /* the sentinel's is 0 */
+      return no_room(heap, need);
+    }
   }
   *addr = zcmem__heap_addr(heap, carve(heap, id, need, size));
   return ZCMEM_OK;
@@ -237,11 +262,8 @@ enum zcmem_status zcmem_heap_free(struct zcmem_heap *heap, hal_addr_t addr) {
   }
   uint32_t id = zcmem__heap_find_start(heap, addr);
   struct zcmem__block *block = zcmem__block(heap, id);
-  if (ZCMEM__UNLIKELY(id == ZCMEM__NIL || block->state != ZCMEM__LIVE)) {
-    return addr == HAL_NULLPTR ? ZCMEM_OK : ZCMEM_ENOENT;
-  }
-  if (ZCMEM__UNLIKELY(block->uses != 0)) {
-    return ZCMEM_EBUSY;
+  if (ZCMEM__UNLIKELY(block->use != ZCMEM__LIVE)) {
+    return zcmem__block_state(block) == ZCMEM__LIVE ? ZCMEM_EBUSY : addr == HAL_NULLPTR ? ZCMEM_OK : ZCMEM_ENOENT;
   }
   release(heap, block, id);
   return ZCMEM_OK;
@@ -254,18 +276,31 @@ enum zcmem_status zcmem_heap_free(struct zcmem_heap *heap, hal_addr_t addr) {
  *           [ ---- this ---- ][ free ]  =>  [ this ][ ------- free ------- ]
  *   grow    [ this ][ ---- free ---- ]  =>  [ ----- this ----- ][ -- free -- ]   (or all of it)
  */
-static void shrink(struct zcmem_heap *heap, struct zcmem__block *block, uint32_t id, uint32_t need) {
+static void shrink(struct zcmem_heap *heap, struct zcmem__block *block, uint32_t id, uint32_t less) {
+  heap->free_quanta += less;
+  block->size -= less;
+  if (zcmem__link_free(block->next)) {
+    uint32_t next_id = zcmem__link_id(block->next);
+    struct zcmem__block *next = zcmem__block(heap, next_id);
+    next->start -= less;
+    next->size += less;
+    if (!is_last(next)) {
+      zcmem__bin_resize(heap, next, next_id, next->size - less, next->size);
+    }
+    return;
+  }
   uint32_t rest_id = take_descriptor(heap);
   struct zcmem__block *rest = zcmem__block(heap, rest_id);
-  rest->start = block->start + need;
-  rest->size = block->size - need;
+  rest->start = block->start + block->size;
+  rest->size = less;
   rest->prev = zcmem__link_to(id, false);
   rest->next = block->next;
-  block->next = zcmem__link_to(rest_id, true);
-  zcmem__block(heap, zcmem__link_id(rest->next))->prev = zcmem__link_to(rest_id, false);
-  block->size = need;
-  heap->free_quanta += rest->size;
-  merge(heap, rest, rest_id);
+  rest->use = ZCMEM__FREE;
+  heap->free_blocks++;
+  link_neighbours(heap, rest, rest_id, true);
+  if (!is_last(rest)) {
+    zcmem__bin_insert(heap, rest, rest_id, less);
+  }
 }
 
 static void grow(struct zcmem_heap *heap, struct zcmem__block *block, uint32_t id, uint32_t more) {
@@ -274,8 +309,11 @@ static void grow(struct zcmem_heap *heap, struct zcmem__block *block, uint32_t i
   uint32_t before = next->size;
   block->size += more;
   heap->free_quanta -= more;
+  bool tail = is_last(next);
   if (before == more) {
-    zcmem__bin_remove(heap, zcmem__sizeclass_bin(before), next->slot);
+    if (!tail) {
+      zcmem__bin_remove(heap, next, before);
+    }
     heap->free_blocks--;
     block->next = next->next;
     zcmem__block(heap, zcmem__link_id(next->next))->prev = zcmem__link_to(id, false);
@@ -283,7 +321,9 @@ static void grow(struct zcmem_heap *heap, struct zcmem__block *block, uint32_t i
   } else {
     next->start += more;
     next->size = before - more;
-    zcmem__bin_resize(heap, next, next_id, before, before - more);
+    if (!tail) {
+      zcmem__bin_resize(heap, next, next_id, before, before - more);
+    }
   }
 }
 
@@ -293,14 +333,14 @@ enum zcmem_status zcmem_heap_resize(struct zcmem_heap *heap, hal_addr_t addr, ha
   }
   uint32_t id = zcmem__heap_find_start(heap, addr);
   struct zcmem__block *block = zcmem__block(heap, id);
-  if (id == ZCMEM__NIL || block->state != ZCMEM__LIVE) {
+  if (zcmem__block_state(block) != ZCMEM__LIVE) { /* the sentinel is unused */
     return ZCMEM_ENOENT;
   }
   uint32_t need;
   if (!quanta_of(heap, size, &need)) {
     return ZCMEM_ENOSPC;
   }
-  if (block->uses != 0 && size < zcmem__heap_bytes_of(heap, block->size) - block->slot) {
+  if (block->use != ZCMEM__LIVE && size < zcmem__heap_bytes_of(heap, block->size) - block->slack) {
     return ZCMEM_EBUSY;
   }
   if (need > block->size) {
@@ -310,11 +350,11 @@ enum zcmem_status zcmem_heap_resize(struct zcmem_heap *heap, hal_addr_t addr, ha
     }
     grow(heap, block, id, more);
   } else if (need < block->size) {
-    shrink(heap, block, id, need);
+    shrink(heap, block, id, block->size - need);
   }
   uint32_t slack = (uint32_t)(zcmem__heap_bytes_of(heap, need) - size);
-  heap->slack += (uint64_t)slack - block->slot;
-  block->slot = slack;
+  heap->slack += (uint64_t)slack - block->slack;
+  block->slack = slack;
   return ZCMEM_OK;
 }
 
@@ -332,7 +372,7 @@ enum zcmem_status zcmem_heap_reserve(struct zcmem_heap *heap, hal_addr_t at, hal
   uint32_t id = zcmem__index_holder(heap, start);
   const struct zcmem__block *block = zcmem__block(heap, id);
   uint32_t gap = start - block->start;
-  if (block->state != ZCMEM__FREE || need > block->size - gap) {
+  if (block->use != ZCMEM__FREE || need > block->size - gap) {
     return ZCMEM_EOVERLAP;
   }
   if (gap != 0) {
@@ -346,5 +386,6 @@ hal_size_t zcmem_heap_largest(const struct zcmem_heap *heap) {
   if (heap == NULL || heap->live == heap->at.max_blocks) {
     return 0;
   }
-  return zcmem__heap_bytes_of(heap, zcmem__bin_largest(heap));
+  uint32_t hole = zcmem__bin_largest(heap), tail = zcmem__block_const(heap, tail_of(heap))->size;
+  return zcmem__heap_bytes_of(heap, hole > tail ? hole : tail);
 }

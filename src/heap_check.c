@@ -4,10 +4,9 @@
  * checked: ids, slots and pages are compared with their bounds before they are used, and every loop is bounded by a
  * count. Reads only.
  */
-#include <string.h>
-
 #include "bin.h"
 #include "heap_impl.h"
+#include "index.h"
 
 struct checker {
   const struct zcmem_heap *heap;
@@ -15,7 +14,9 @@ struct checker {
   uint32_t blocks;      /* found along the chain */
   uint32_t free_blocks; /*   of which free */
   uint32_t bin_entries; /* found in the bins */
-  uint32_t bin_pages;   /* pages of the bins found */
+  uint32_t wide_pages;  /* pages of the wide bins found, without each bin's first */
+  uint32_t tables;      /* tables of the index found */
+  uint32_t next_live;   /* the live block that the index must name next */
 };
 
 static bool fail(struct checker *check, const char *broken) {
@@ -42,14 +43,14 @@ static bool check_header(struct checker *check, size_t bytes) {
                                            .quantum = (hal_size_t)1 << at->quantum_shift,
                                            .max_blocks = at->max_blocks};
   struct zcmem__layout expected;
-  if (!zcmem__heap_layout(&config, &expected) || memcmp(&expected, at, sizeof expected) != 0) {
+  if (!zcmem__heap_layout(&config, &expected) || !zcmem__bits_equal(&expected, at, sizeof expected)) {
     return fail(check, "I1: the layout does not follow from the geometry");
   }
-  if (bytes / ZCMEM__LINE < at->lines) {
+  if (bytes < at->bytes) {
     return fail(check, "I1: the image is cut short");
   }
-  if (heap->descriptors < 2u || heap->descriptors > at->descriptors || heap->pages < at->first_page ||
-      heap->pages > at->pages || heap->live > at->max_blocks) {
+  if (heap->descriptors < 2u || heap->descriptors > at->descriptors || heap->pages < at->wide_bins ||
+      heap->pages > at->pages || heap->tables < 1u || heap->tables > at->tables || heap->live > at->max_blocks) {
     return fail(check, "I1: a count is beyond its table");
   }
   return true;
@@ -58,28 +59,28 @@ static bool check_header(struct checker *check, size_t bytes) {
 /* I2, I3, I4, I9 */
 static bool check_block(struct checker *check, const struct zcmem__block *block, uint64_t *slack) {
   const struct zcmem_heap *heap = check->heap;
-  if (block->state == ZCMEM__FREE) {
+  if (block->use == ZCMEM__FREE) {
     check->free_blocks++;
     return true;
   }
-  if (block->state != ZCMEM__LIVE && block->state != ZCMEM__ZOMBIE) {
+  if (zcmem__block_state(block) != ZCMEM__LIVE && zcmem__block_state(block) != ZCMEM__ZOMBIE) {
     return fail(check, "I4: a block of the chain has no state");
   }
-  if (block->slot > zcmem__heap_bytes_of(heap, 1) ||
-      (block->slot == zcmem__heap_bytes_of(heap, 1) && block->size != 1u)) {
+  if (block->slack > zcmem__heap_bytes_of(heap, 1) ||
+      (block->slack == zcmem__heap_bytes_of(heap, 1) && block->size != 1u)) {
     return fail(check, "I4: a live block has more slack than a quantum");
   }
-  if (block->state == ZCMEM__ZOMBIE && block->uses == 0) {
+  if (block->use == ZCMEM__ZOMBIE) {
     return fail(check, "I4: a zombie that nobody uses");
   }
-  *slack += block->slot;
+  *slack += block->slack;
   return true;
 }
 
 static bool check_chain(struct checker *check) {
   const struct zcmem_heap *heap = check->heap;
   const struct zcmem__block *sentinel = block_of(check, ZCMEM__NIL);
-  if (sentinel->start != UINT32_MAX || sentinel->state != ZCMEM__UNUSED || sentinel->size != 0) {
+  if (sentinel->start != UINT32_MAX || sentinel->use != ZCMEM__UNUSED || sentinel->size != 0) {
     return fail(check, "I2: the sentinel");
   }
   uint32_t at = 0, free_quanta = 0, before = ZCMEM__NIL;
@@ -92,7 +93,7 @@ static bool check_chain(struct checker *check) {
       return fail(check, "I2: a link of the chain leads out of the descriptors or round in a circle");
     }
     const struct zcmem__block *block = block_of(check, id);
-    bool is_free = block->state == ZCMEM__FREE;
+    bool is_free = block->use == ZCMEM__FREE;
     if (block->start != at || block->size == 0 || block->size > heap->at.quanta - at) {
       return fail(check, "I2: a block does not start where the one before it ends");
     }
@@ -121,104 +122,133 @@ static bool check_chain(struct checker *check) {
   return true;
 }
 
-/* I5: the entry in `slot` of `bin`. */
-static bool check_entry(struct checker *check, uint32_t bin, uint32_t slot) {
-  const struct zcmem_heap *heap = check->heap;
-  uint64_t entry = ZCMEM__CONST_TABLE(uint64_t, heap, heap->at.entry_at)[slot];
-  uint32_t id = zcmem__bin_id(entry);
-  if (id == ZCMEM__NIL || id >= heap->descriptors) {
-    return fail(check, "I5: an entry of a bin names no descriptor");
+/* I5: a block of a bin; where it says that it is (its neighbour in the list, or its slot) comes later. */
+static bool check_member(struct checker *check, uint32_t bin, uint32_t id) {
+  if (id == ZCMEM__NIL || id >= check->heap->descriptors || ++check->bin_entries > check->free_blocks) {
+    return fail(check, "I5: a bin names no descriptor, or goes round in a circle");
   }
   const struct zcmem__block *block = block_of(check, id);
-  if (block->state != ZCMEM__FREE || block->slot != slot || block->size != zcmem__bin_size(entry) ||
-      block->size == 0 || zcmem__sizeclass_bin(block->size) != bin) {
-    return fail(check, "I5: an entry of a bin does not match its block");
+  if (block->use != ZCMEM__FREE || block->next == ZCMEM__NIL || block->size == 0 || zcmem__sizeclass_bin(block->size) != bin) {
+    return fail(check, "I5: a block in the wrong bin");
   }
-  check->bin_entries++;
   return true;
 }
 
-static const struct zcmem__bin_page *page_of(const struct checker *check, uint32_t page) {
-  const struct zcmem_heap *heap = check->heap;
-  return ZCMEM__CONST_TABLE(struct zcmem__bin_page, heap, heap->at.page_at) + (page - heap->at.first_page);
+/* I5: the list of an exact bin. */
+static bool check_exact_bin(struct checker *check, uint32_t bin) {
+  uint32_t prev = ZCMEM__NIL;
+  for (uint32_t id = zcmem__bin_heads_const(check->heap)[bin]; id != ZCMEM__NIL; id = block_of(check, id)->bin_next) {
+    if (!check_member(check, bin, id)) {
+      return false;
+    }
+    if (block_of(check, id)->bin_prev != prev) {
+      return fail(check, "I5: the list of a bin does not lead back");
+    }
+    prev = id;
+  }
+  return true;
 }
 
-/* I5, I6: the pages of a bin, breadth first from the last slot back. */
-static bool check_bin_pages(struct checker *check, uint32_t bin, uint32_t last) {
+static const struct zcmem__wide_page *page_of(const struct checker *check, uint32_t page) {
+  return ZCMEM__CONST_TABLE(struct zcmem__wide_page, check->heap, check->heap->at.pages_at) + page;
+}
+
+/* I6: the page's place among the bin's pages, of which `first` is the first; it comes behind `before`. */
+static bool check_page_links(struct checker *check, uint32_t first, uint32_t page, uint32_t before) {
   const struct zcmem_heap *heap = check->heap;
-  const uint64_t *entry = ZCMEM__CONST_TABLE(uint64_t, heap, heap->at.entry_at);
-  const uint32_t *child = ZCMEM__CONST_TABLE(uint32_t, heap, heap->at.child_at);
-  uint32_t page = last / ZCMEM__PAGE, after = ZCMEM__NIL, parent_after = ZCMEM__NIL;
-  for (; page != ZCMEM__NIL; after = page, page = page_of(check, page)->prev) {
-    if (page < heap->at.first_page || page >= heap->pages || ++check->bin_pages > heap->pages) {
-      return fail(check, "I6: a page of a bin is none");
-    }
-    const struct zcmem__bin_page *info = page_of(check, page);
-    uint32_t parent = info->parent;
-    bool of_root = parent == bin;
-    if (of_root != (info->prev == ZCMEM__NIL) || parent >= heap->pages * ZCMEM__PAGE ||
-        (!of_root && parent / ZCMEM__PAGE < heap->at.first_page) || child[parent] != page || info->next != after) {
-      return fail(check, "I6: a page of a bin is not linked with its parent and its neighbours");
-    }
-    if (after != ZCMEM__NIL && info->prev != ZCMEM__NIL) {
-      /* Parents follow one another: slot by slot, page by page. */
-      uint32_t successor = parent % ZCMEM__PAGE != ZCMEM__PAGE - 1u
-                               ? parent + 1u
-                               : page_of(check, parent / ZCMEM__PAGE)->next * ZCMEM__PAGE;
-      if (parent_after != successor) {
-        return fail(check, "I6: the pages of a bin are not in breadth-first order");
-      }
-    } else if (after != ZCMEM__NIL && parent_after != page * ZCMEM__PAGE) {
-      return fail(check, "I6: the second page of a bin does not hang on the first");
-    }
-    parent_after = parent;
+  if (page < heap->at.wide_bins || page >= heap->pages || ++check->wide_pages > heap->pages - heap->at.wide_bins) {
+    return fail(check, "I6: a page of a wide bin is none");
+  }
+  const struct zcmem__wide_page *at = page_of(check, page);
+  uint32_t expected = first * ZCMEM__PAGE;
+  if (before != first) {
+    uint32_t parent = page_of(check, before)->parent; /* checked in the turn before */
+    expected = parent % ZCMEM__PAGE != ZCMEM__PAGE - 1u ? parent + 1u
+                                                        : page_of(check, parent / ZCMEM__PAGE)->next * ZCMEM__PAGE;
+  }
+  if (at->prev != before || at->parent != expected ||
+      page_of(check, expected / ZCMEM__PAGE)->child[expected % ZCMEM__PAGE] != page) {
+    return fail(check, "I6: a page of a wide bin is not linked with its parent and its neighbours");
+  }
+  return true;
+}
+
+/* I5, I6, I7: the pages of a wide bin and what is in them. */
+static bool check_wide_bin(struct checker *check, uint32_t bin) {
+  const struct zcmem_heap *heap = check->heap;
+  const uint64_t *entries = ZCMEM__CONST_TABLE(uint64_t, heap, heap->at.entries_at);
+  const uint32_t first = bin - ZCMEM__BIN_WIDE;
+  const struct zcmem__wide_bin *wide = ZCMEM__CONST_TABLE(struct zcmem__wide_bin, heap, heap->at.wide_at) + first;
+  uint32_t left = wide->count, page = first;
+  uint32_t children = left == 0 ? 0 : (left - 1u) / ZCMEM__PAGE; /* pages but the first */
+  for (;;) {
+    const struct zcmem__wide_page *at = page_of(check, page);
     for (uint32_t i = 0; i < ZCMEM__PAGE; i++) {
       uint32_t slot = page * ZCMEM__PAGE + i;
-      if (after == ZCMEM__NIL && slot > last) {
-        if (entry[slot] != 0 || child[slot] != ZCMEM__NIL) {
-          return fail(check, "I5: a vacant entry of a bin is not empty");
+      bool has_child = at->child[i] != ZCMEM__NIL;
+      if (has_child != (children != 0)) {
+        return fail(check, "I6: a wide bin has too many pages or too few");
+      }
+      children -= has_child ? 1u : 0u;
+      if (left == 0) {
+        if (entries[slot] != 0) {
+          return fail(check, "I5: a vacant entry of a wide bin is not empty");
         }
-      } else if (!check_entry(check, bin, slot)) {
+        continue;
+      }
+      left--;
+      uint32_t id = zcmem__wide_id(entries[slot]);
+      if (!check_member(check, bin, id)) {
         return false;
-      } else if (zcmem__bin_size(entry[slot]) > zcmem__bin_size(entry[parent])) {
+      }
+      if (block_of(check, id)->bin_prev != slot || block_of(check, id)->size != zcmem__wide_size(entries[slot])) {
+        return fail(check, "I5: an entry of a wide bin does not match its block");
+      }
+      if (page != first && zcmem__wide_size(entries[slot]) > zcmem__wide_size(entries[at->parent])) {
         return fail(check, "I7: a block is larger than its parent in the bin");
       }
     }
+    if (left == 0) {
+      break;
+    }
+    if (!check_page_links(check, first, at->next, page)) {
+      return false;
+    }
+    page = at->next;
+  }
+  if (page_of(check, page)->next != ZCMEM__NIL || wide->tail + first != page) {
+    return fail(check, "I6: the last page of a wide bin");
   }
   return true;
 }
 
-/* I5: each bin, and the bits that say which are empty. */
+/* I5: the bits that say which bins are empty, and each bin. */
 static bool check_bins(struct checker *check) {
   const struct zcmem_heap *heap = check->heap;
-  const uint64_t *entry = ZCMEM__CONST_TABLE(uint64_t, heap, heap->at.entry_at);
-  const uint32_t *child = ZCMEM__CONST_TABLE(uint32_t, heap, heap->at.child_at);
-  const uint32_t *last = ZCMEM__CONST_TABLE(uint32_t, heap, heap->at.last_at);
-  for (uint32_t bin = 0; bin < 32u * ZCMEM__BIN_WORDS; bin++) {
-    bool occupied = bin < heap->at.bins && last[bin] != ZCMEM__NIL;
-    if (occupied != ((heap->words[bin >> 5] >> (bin & 31u) & 1u) != 0)) {
+  const struct zcmem__wide_bin *wide = ZCMEM__CONST_TABLE(struct zcmem__wide_bin, heap, heap->at.wide_at);
+  for (uint32_t bin = 0; bin < 64u * ZCMEM__BIN_WORDS; bin++) {
+    bool occupied = false;
+    if (bin < heap->at.exact_bins) {
+      occupied = zcmem__bin_heads_const(heap)[bin] != ZCMEM__NIL;
+    } else if (bin >= ZCMEM__BIN_WIDE && bin - ZCMEM__BIN_WIDE < heap->at.wide_bins) {
+      occupied = wide[bin - ZCMEM__BIN_WIDE].count != 0;
+    }
+    if (occupied != ((heap->words[bin >> 6] >> (bin & 63u) & 1u) != 0)) {
       return fail(check, "I5: a bit does not say whether its bin is empty");
     }
-    if (!occupied) {
-      if (bin < heap->at.bins && (entry[bin] != 0 || child[bin] != ZCMEM__NIL)) {
-        return fail(check, "I5: the root of an empty bin is not empty");
-      }
-      continue;
-    }
-    if (bin == 0 || (last[bin] == bin) != (child[bin] == ZCMEM__NIL)) {
-      return fail(check, "I6: the root of a bin and its last slot do not agree");
-    }
-    if (!check_entry(check, bin, bin) || (last[bin] != bin && !check_bin_pages(check, bin, last[bin]))) {
+    if (bin < heap->at.exact_bins ? !check_exact_bin(check, bin)
+                                  : bin - ZCMEM__BIN_WIDE < heap->at.wide_bins && !check_wide_bin(check, bin)) {
       return false;
     }
   }
-  for (uint32_t word = 0; word < 32u; word++) {
+  for (uint32_t word = 0; word < 64u; word++) {
     bool any = word < ZCMEM__BIN_WORDS && heap->words[word] != 0;
     if (any != ((heap->summary >> word & 1u) != 0)) {
-      return fail(check, "I5: the summary does not say which words are empty");
+      return fail(check, "I5: the summary does not say which words are 0");
     }
   }
-  return check->bin_entries == check->free_blocks ? true : fail(check, "I5: a free block is in no bin");
+  uint32_t tail = zcmem__link_free(block_of(check, ZCMEM__NIL)->prev) ? 1u : 0u;
+  return check->bin_entries + tail == check->free_blocks ? true : fail(check, "I5: a hole is in no bin");
 }
 
 /* I6, I8: what is not in use is in its list, and all of it. A list of the right length that ends has no circle. */
@@ -226,7 +256,7 @@ static bool check_unused(struct checker *check) {
   const struct zcmem_heap *heap = check->heap;
   uint32_t id = heap->unused;
   for (uint32_t left = heap->descriptors - 1u - check->blocks; left > 0; left--) {
-    if (id == ZCMEM__NIL || id >= heap->descriptors || block_of(check, id)->state != ZCMEM__UNUSED) {
+    if (id == ZCMEM__NIL || id >= heap->descriptors || block_of(check, id)->use != ZCMEM__UNUSED) {
       return fail(check, "I8: the list of unused descriptors");
     }
     id = block_of(check, id)->next;
@@ -235,13 +265,13 @@ static bool check_unused(struct checker *check) {
     return fail(check, "I8: the list of unused descriptors");
   }
   uint32_t page = heap->unused_page;
-  for (uint32_t left = heap->pages - heap->at.first_page - check->bin_pages; left > 0; left--) {
-    if (page < heap->at.first_page || page >= heap->pages) {
+  for (uint32_t left = heap->pages - heap->at.wide_bins - check->wide_pages; left > 0; left--) {
+    if (page < heap->at.wide_bins || page >= heap->pages) {
       return fail(check, "I6: the list of unused pages");
     }
-    for (uint32_t slot = page * ZCMEM__PAGE; slot < (page + 1u) * ZCMEM__PAGE; slot++) {
-      if (ZCMEM__CONST_TABLE(uint64_t, heap, heap->at.entry_at)[slot] != 0 ||
-          ZCMEM__CONST_TABLE(uint32_t, heap, heap->at.child_at)[slot] != ZCMEM__NIL) {
+    for (uint32_t i = 0; i < ZCMEM__PAGE; i++) {
+      if (ZCMEM__CONST_TABLE(uint64_t, heap, heap->at.entries_at)[page * ZCMEM__PAGE + i] != 0 ||
+          page_of(check, page)->child[i] != ZCMEM__NIL) {
         return fail(check, "I6: an unused page is not empty");
       }
     }
@@ -250,46 +280,94 @@ static bool check_unused(struct checker *check) {
   return page == ZCMEM__NIL ? true : fail(check, "I6: the list of unused pages");
 }
 
-/* I10: the entries are right where blocks start; there are as many as bits, level by level; and no others. */
+/* The live block behind `id` in the chain, which has been checked. */
+static uint32_t live_after(const struct checker *check, uint32_t id) {
+  do {
+    id = zcmem__link_id(block_of(check, id)->next);
+  } while (id != ZCMEM__NIL && block_of(check, id)->use == ZCMEM__FREE);
+  return id;
+}
+
+/*
+ * I10: an entry for the quanta from `start` to `last` names the first live block that starts there and their number,
+ * or is a table of such entries; the blocks are taken from the chain, one after the other.
+ */
+static bool check_index_entry(struct checker *check, uint32_t entry, uint32_t shift, uint64_t start, uint32_t *count) {
+  const struct zcmem_heap *heap = check->heap;
+  *count = 0;
+  if (!zcmem__index_is_table(entry)) {
+    uint32_t first = check->next_live;
+    while (check->next_live != ZCMEM__NIL &&
+           block_of(check, check->next_live)->start < start + zcmem__bits_one(shift)) {
+      check->next_live = live_after(check, check->next_live);
+      ++*count;
+    }
+    if (*count > ZCMEM__INDEX_MOST || entry != (*count == 0 ? 0 : first << 4 | *count)) {
+      return fail(check, "I10: an entry of the index does not name the first live block and how many there are");
+    }
+    return true;
+  }
+  uint32_t table = entry >> 4;
+  if (shift < ZCMEM__INDEX_BITS || table == ZCMEM__NIL || table >= heap->tables ||
+      ++check->tables >= heap->tables) {
+    return fail(check, "I10: a table of the index is none");
+  }
+  shift -= ZCMEM__INDEX_BITS;
+  for (uint32_t i = 0; i < 1u << ZCMEM__INDEX_BITS; i++) {
+    uint32_t below = ZCMEM__CONST_TABLE(struct zcmem__index_table, heap, heap->at.tables_at)[table].entry[i], part;
+    if (!check_index_entry(check, below, shift, start + ((uint64_t)i << shift), &part)) {
+      return false;
+    }
+    *count += part;
+  }
+  if (*count <= ZCMEM__INDEX_LEAST ||
+      *count != ZCMEM__CONST_TABLE(uint32_t, heap, heap->at.table_counts_at)[table]) {
+    return fail(check, "I10: the count of a table of the index");
+  }
+  return true;
+}
+
+/* I10: the pages of the index, and its tables that are not in use. */
 static bool check_index(struct checker *check) {
   const struct zcmem_heap *heap = check->heap;
-  const uint32_t *index = ZCMEM__CONST_TABLE(uint32_t, heap, heap->at.index_at);
-  const uint32_t *bitmap = ZCMEM__CONST_TABLE(uint32_t, heap, heap->at.bitmap_at);
-  uint32_t page = UINT32_MAX, entries = 0, seen = 0;
-  for (uint32_t id = ZCMEM__NIL; (id = zcmem__link_id(block_of(check, id)->next)) != ZCMEM__NIL;) {
-    const struct zcmem__block *block = block_of(check, id);
-    if (block->state == ZCMEM__FREE || block->start >> heap->at.index_shift == page) {
-      continue;
-    }
-    page = block->start >> heap->at.index_shift;
-    entries++;
-    if (index[page] != id) {
-      return fail(check, "I10: an entry of the index is not the first live block of its page");
+  check->next_live = live_after(check, ZCMEM__NIL);
+  for (uint32_t page = 0, count; page < heap->at.index_pages; page++) {
+    uint32_t shift = heap->at.index_shift;
+    if (!check_index_entry(check, zcmem__index_const(heap)[page], shift, (uint64_t)page << shift, &count)) {
+      return false;
     }
   }
-  for (page = 0; page < heap->at.index_pages; page++) {
-    bool bit = (bitmap[page >> 5] >> (page & 31u) & 1u) != 0;
-    if (bit != (index[page] != ZCMEM__NIL)) {
-      return fail(check, "I10: a bit does not say whether its entry of the index is empty");
+  uint32_t table = heap->unused_table;
+  for (uint32_t left = heap->tables - 1u - check->tables; left > 0; left--) {
+    if (table == ZCMEM__NIL || table >= heap->tables) {
+      return fail(check, "I10: the list of unused tables");
     }
-    seen += bit ? 1u : 0u;
-  }
-  if (seen != entries) {
-    return fail(check, "I10: an entry of the index for a page where nothing live starts");
-  }
-  uint32_t words = (heap->at.index_pages + 31u) / 32u;
-  if ((heap->at.index_pages & 31u) != 0 && bitmap[words - 1u] >> (heap->at.index_pages & 31u) != 0) {
-    return fail(check, "I10: a bit beyond the index");
-  }
-  for (uint32_t level = 1; level < heap->at.levels; level++) {
-    const uint32_t *below = bitmap + heap->at.level[level - 1u], *above = bitmap + heap->at.level[level];
-    for (uint32_t word = 0; word < (words + 31u) / 32u * 32u; word++) {
-      bool bit = (above[word >> 5] >> (word & 31u) & 1u) != 0;
-      if (bit != (word < words && below[word] != 0)) {
-        return fail(check, "I10: a level of the bitmap does not sum up the one below");
+    for (uint32_t i = 0; i < 1u << ZCMEM__INDEX_BITS; i++) {
+      if (ZCMEM__CONST_TABLE(struct zcmem__index_table, heap, heap->at.tables_at)[table].entry[i] != 0) {
+        return fail(check, "I10: an unused table is not empty");
       }
     }
-    words = (words + 31u) / 32u;
+    table = ZCMEM__CONST_TABLE(uint32_t, heap, heap->at.table_counts_at)[table];
+  }
+  return table == ZCMEM__NIL ? true : fail(check, "I10: the list of unused tables");
+}
+
+/* I11: each level of the bitmap says which words of the one below are not 0, and nothing beyond them. */
+static bool check_levels(struct checker *check) {
+  const struct zcmem_heap *heap = check->heap;
+  uint64_t bits = heap->at.index_pages;
+  for (uint32_t level = 0; level < heap->at.levels; level++) {
+    const uint64_t *words = ZCMEM__CONST_TABLE(uint64_t, heap, heap->at.level_at[level]);
+    const uint64_t *below = level == 0 ? NULL : ZCMEM__CONST_TABLE(uint64_t, heap, heap->at.level_at[level - 1u]);
+    const uint32_t *index = zcmem__index_const(heap);
+    uint64_t next = (bits + 63u) / 64u;
+    for (uint64_t bit = 0; bit < next * 64u; bit++) {
+      bool expected = bit < bits && (below == NULL ? index[bit] != ZCMEM__NIL : below[bit] != 0);
+      if (((words[bit / 64u] >> (bit % 64u) & 1u) != 0) != expected) {
+        return fail(check, "I11: a bit of the index's bitmap");
+      }
+    }
+    bits = next;
   }
   return true;
 }
@@ -300,7 +378,7 @@ enum zcmem_status zcmem_heap_check_detail(const void *image, size_t bytes, const
   }
   struct checker check = {.heap = image};
   bool ok = check_header(&check, bytes) && check_chain(&check) && check_bins(&check) && check_unused(&check) &&
-            check_index(&check);
+            check_index(&check) && check_levels(&check);
   if (broken != NULL) {
     *broken = check.broken;
   }
@@ -308,7 +386,7 @@ enum zcmem_status zcmem_heap_check_detail(const void *image, size_t bytes, const
 }
 
 enum zcmem_status zcmem_heap_check(const struct zcmem_heap *heap) {
-  return heap == NULL ? ZCMEM_EINVAL : zcmem_heap_check_detail(heap, (size_t)heap->at.lines * ZCMEM__LINE, NULL);
+  return heap == NULL ? ZCMEM_EINVAL : zcmem_heap_check_detail(heap, (size_t)heap->at.bytes, NULL);
 }
 
 enum zcmem_status zcmem_heap_attach(void *image, size_t bytes, struct zcmem_heap **heap) {

@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* L2. The image: how large, where its tables lie, how it begins. */
-#include <string.h>
-
 #include "bin.h"
 #include "heap_impl.h"
+#include "index.h"
 
 static uint64_t min_u64(uint64_t a, uint64_t b) { return a < b ? a : b; }
-static uint32_t lines_of(uint64_t bytes) { return (uint32_t)((bytes + ZCMEM__LINE - 1) / ZCMEM__LINE); }
 
 /* The whole quanta in the configured range, less the one at address 0. */
 static bool usable_range(const struct zcmem_heap_config *config, uint64_t quantum, uint64_t *base, uint64_t *quanta) {
@@ -26,21 +24,11 @@ static bool usable_range(const struct zcmem_heap_config *config, uint64_t quantu
   return *quanta != 0 && *quanta <= UINT32_MAX;
 }
 
-/* Pages that the bins need at worst: a page holds one block or more; beyond the first of a bin, eight (DESIGN.md). */
-static uint64_t pages_needed(uint64_t free_blocks, uint64_t bins) {
-  return min_u64(free_blocks / 2u, (free_blocks + 6u * bins) / 8u) + 1u;
-}
-
-static void layout_bitmap(struct zcmem__layout *layout, uint64_t *words) {
-  uint64_t bits = layout->index_pages;
-  uint32_t level = 0;
-  *words = 0;
-  do {
-    layout->level[level++] = (uint32_t)*words;
-    bits = (bits + 31u) / 32u;
-    *words += bits;
-  } while (bits > 1u);
-  layout->levels = (uint8_t)level;
+/* A table of `count` elements behind the others, on a line of its own. */
+static uint64_t layout_table(struct zcmem__layout *layout, uint64_t count, uint64_t element) {
+  uint64_t at = layout->bytes;
+  layout->bytes += (count * element + (ZCMEM__LINE - 1)) / ZCMEM__LINE * ZCMEM__LINE;
+  return at;
 }
 
 bool zcmem__heap_layout(const struct zcmem_heap_config *config, struct zcmem__layout *layout) {
@@ -54,48 +42,57 @@ bool zcmem__heap_layout(const struct zcmem_heap_config *config, struct zcmem__la
       !usable_range(config, quantum, &base, &quanta)) {
     return false;
   }
-  memset(layout, 0, sizeof *layout);
+  *layout = (struct zcmem__layout){0};
   layout->base = base;
   layout->quanta = (uint32_t)quanta;
   layout->quantum_shift = (uint8_t)zcmem__bits_log2(quantum);
-  layout->max_blocks = (uint32_t)min_u64(config->max_blocks, quanta);
+  layout->max_blocks = config->max_blocks;
+  uint32_t most = (uint32_t)min_u64(config->max_blocks, quanta); /* blocks that can be live */
   /* Of n live blocks at most n + 1 free ones lie between them; and a block has a quantum at least. */
-  layout->descriptors = (uint32_t)min_u64(2u * (uint64_t)layout->max_blocks + 1u, quanta) + 1u;
-  layout->bins = zcmem__sizeclass_bin(layout->quanta) + 1u;
-  layout->first_page = (layout->bins + ZCMEM__PAGE - 1u) / ZCMEM__PAGE;
-  layout->pages =
-      layout->first_page +
-      (uint32_t)pages_needed(min_u64((uint64_t)layout->max_blocks + 1u, (quanta + 1u) / 2u), layout->bins);
+  layout->descriptors = (uint32_t)min_u64(2u * (uint64_t)most + 1u, quanta) + 1u;
+  uint32_t bins = zcmem__sizeclass_bin(layout->quanta) + 1u;
+  layout->exact_bins = bins < ZCMEM__BIN_WIDE ? bins : ZCMEM__BIN_WIDE;
+  layout->wide_bins = bins - layout->exact_bins;
+  /* A wide bin has its first page, and another for each eight blocks beyond; so many do not fit twice the size. */
+  uint64_t free_blocks = min_u64((uint64_t)most + 1u, quanta / ZCMEM__BIN_WIDE);
+  layout->pages = layout->wide_bins + (uint32_t)(free_blocks / ZCMEM__PAGE);
 
-  /* As many quanta an entry as there are for a block, so that most pages hold one block and few hold none. */
-  uint32_t spacing = layout->quanta / layout->max_blocks;
-  uint32_t shift = zcmem__bits_high(spacing);
-  layout->index_shift = (uint8_t)(shift < ZCMEM__INDEX_SHIFT_MAX ? shift : ZCMEM__INDEX_SHIFT_MAX);
-  layout->index_pages = ((layout->quanta - 1u) >> layout->index_shift) + 1u;
+  /* One to two pages of the index for each block. Each level of tables below has a table for more than four blocks. */
+  uint32_t shift = zcmem__bits_high(layout->quanta / most);
+#ifndef FINER
+#define FINER 2
+#endif
+  shift = shift > FINER ? shift - FINER : 0;
+  layout->index_shift = (uint8_t)shift;
+  layout->index_pages = ((layout->quanta - 1u) >> shift) + 1u;
+  uint64_t levels = 0;
+  for (; zcmem__bits_one(shift) > ZCMEM__INDEX_MOST; shift -= ZCMEM__INDEX_BITS) {
+    levels++;
+  }
+  uint64_t tables = levels * (most / (ZCMEM__INDEX_LEAST + 1u)) + 1u;
+  layout->tables = (uint32_t)tables;
 
-  uint64_t bitmap_words;
-  layout_bitmap(layout, &bitmap_words);
-  uint64_t slots = (uint64_t)layout->pages * ZCMEM__PAGE;
-  uint64_t at = sizeof(struct zcmem_heap) / ZCMEM__LINE + lines_of((uint64_t)layout->descriptors * 32u);
-  layout->index_at = (uint32_t)at;
-  at += lines_of((uint64_t)layout->index_pages * 4u);
-  layout->bitmap_at = (uint32_t)at;
-  at += lines_of(bitmap_words * 4u);
-  layout->last_at = (uint32_t)at;
-  at += lines_of((uint64_t)layout->bins * 4u);
-  layout->entry_at = (uint32_t)at;
-  at += lines_of(slots * 8u);
-  layout->child_at = (uint32_t)at;
-  at += lines_of(slots * 4u);
-  layout->page_at = (uint32_t)at;
-  at += lines_of((uint64_t)(layout->pages - layout->first_page) * sizeof(struct zcmem__bin_page));
-  layout->lines = (uint32_t)at;
-  return at <= UINT32_MAX && at <= SIZE_MAX / ZCMEM__LINE;
+  layout->bytes = sizeof(struct zcmem_heap);
+  (void)layout_table(layout, layout->descriptors, sizeof(struct zcmem__block));
+  layout->heads_at = layout_table(layout, layout->exact_bins, sizeof(uint32_t));
+  layout->wide_at = layout_table(layout, layout->wide_bins, sizeof(struct zcmem__wide_bin));
+  layout->entries_at = layout_table(layout, (uint64_t)layout->pages * ZCMEM__PAGE, sizeof(uint64_t));
+  layout->pages_at = layout_table(layout, layout->pages, sizeof(struct zcmem__wide_page));
+  layout->index_at = layout_table(layout, layout->index_pages, sizeof(uint32_t));
+  uint64_t words = layout->index_pages;
+  do {
+    words = (words + 63u) / 64u;
+    layout->level_at[layout->levels++] = layout_table(layout, words, sizeof(uint64_t));
+  } while (words > ZCMEM__TOP_WORDS);
+  layout->top_words = (uint32_t)words;
+  layout->tables_at = layout_table(layout, tables, sizeof(struct zcmem__index_table));
+  layout->table_counts_at = layout_table(layout, tables, sizeof(uint32_t));
+  return layout->bytes <= SIZE_MAX;
 }
 
 size_t zcmem_heap_bytes(const struct zcmem_heap_config *config) {
   struct zcmem__layout layout;
-  return zcmem__heap_layout(config, &layout) ? (size_t)layout.lines * ZCMEM__LINE : 0;
+  return zcmem__heap_layout(config, &layout) ? (size_t)layout.bytes : 0;
 }
 
 enum zcmem_status zcmem_heap_init(void *image, size_t bytes, const struct zcmem_heap_config *config,
@@ -105,25 +102,25 @@ enum zcmem_status zcmem_heap_init(void *image, size_t bytes, const struct zcmem_
       !zcmem__heap_layout(config, &layout)) {
     return ZCMEM_EINVAL;
   }
-  size_t needed = (size_t)layout.lines * ZCMEM__LINE;
+  size_t needed = (size_t)layout.bytes;
   if (bytes < needed) {
     return ZCMEM_ENOMEM;
   }
   if ((config->flags & ZCMEM_HEAP_ZEROED) == 0) {
-    memset(image, 0, needed);
+    zcmem__bits_clear(image, needed);
   }
   struct zcmem_heap *made = image;
   made->magic = ZCMEM__MAGIC;
   made->at = layout;
-  made->pages = layout.first_page;
+  made->pages = layout.wide_bins;
+  made->tables = 1;
   made->descriptors = 2;
   made->free_quanta = layout.quanta;
   made->free_blocks = 1;
   struct zcmem__block *sentinel = zcmem__block(made, ZCMEM__NIL), *all = zcmem__block(made, 1);
   *sentinel = (struct zcmem__block){
       .start = UINT32_MAX, .prev = zcmem__link_to(1, true), .next = zcmem__link_to(1, true)};
-  *all = (struct zcmem__block){.size = layout.quanta, .state = ZCMEM__FREE};
-  zcmem__bin_insert(made, zcmem__sizeclass_bin(layout.quanta), all, 1, layout.quanta);
+  *all = (struct zcmem__block){.size = layout.quanta, .use = ZCMEM__FREE}; /* the tail */
   *heap = made;
   return ZCMEM_OK;
 }

@@ -15,14 +15,15 @@
 #define ZCMEM__LINE 64
 #define ZCMEM__NIL 0u
 
-/* More than there are bins for, and 0 there: a search may start behind the last bin. (Two, for an even number.) */
-#define ZCMEM__BIN_WORDS (ZCMEM__BIN_LIMIT / 32u + 2u)
+/* Words of the bins' bits; more than there are bins for, since a search may start behind the last bin. */
+#define ZCMEM__BIN_WORDS (ZCMEM__BIN_LIMIT / 64u + 1u)
 
-/* Levels of the bitmap over the index: 32^7 > 2^32. */
-#define ZCMEM__LEVELS 7u
-
-/* Most quanta under one entry of the index is 2^3: so many blocks are walked at most to find one by its address. */
-#define ZCMEM__INDEX_SHIFT_MAX 3u
+/*
+ * The bitmap over the index: a level has a bit for each word of the one below; the last is the first that has no more
+ * than ZCMEM__TOP_WORDS words, which are looked at one by one. 64^5 * 64 > 2^32.
+ */
+#define ZCMEM__TOP_WORDS 64u
+#define ZCMEM__LEVELS 5u
 
 /*
  * A link names a physical neighbour and tells whether it is free, so that a block is merged, or left alone, without a
@@ -46,38 +47,75 @@ struct zcmem__block {
   uint32_t size;    /* quanta */
   zcmem__link prev; /* physical neighbours */
   zcmem__link next; /* of an unused descriptor: the next one in the list of those, as an id */
-  uint32_t slot;    /* free: where the bins hold it; live: slack, the bytes occupied but not requested */
-  uint32_t tag;     /* live: the owner's mark */
-  uint32_t state;   /* enum zcmem__state */
-  uint32_t uses;    /* live: pins (low half) and transfers (high half) */
+  union {
+    uint32_t slack;    /* live: the bytes occupied but not requested */
+    uint32_t bin_prev; /* free: the one before in its bin's list, or its slot in a wide bin */
+  };
+  union {
+    uint32_t tag;      /* live: the owner's mark */
+    uint32_t bin_next; /* free: the one behind in its bin's list */
+  };
+  uint32_t use;     /* enum zcmem__state; and of a live block its pins and transfers, see below */
+  uint32_t reserved;
 };
 
-#define ZCMEM__PIN 1u
-#define ZCMEM__TRANSFER 0x10000u
-#define ZCMEM__USE_MASK 0xffffu
+/* In `use`, so that one comparison with ZCMEM__LIVE tells a live block that nobody uses. */
+#define ZCMEM__STATE 0x3u      /* mask of the state */
+#define ZCMEM__PIN 0x4u        /* one pin: 15 bits for their count */
+#define ZCMEM__TRANSFER 0x20000u /* one transfer: 15 bits, too */
+#define ZCMEM__USE_MASK 0x7fffu
 
-/* Where the tables lie, in lines of 64 bytes from the image's start; a pure function of the config. */
+ZCMEM__INLINE enum zcmem__state zcmem__block_state(const struct zcmem__block *block) {
+  return (enum zcmem__state)(block->use & ZCMEM__STATE);
+}
+
+#define ZCMEM__PAGE 8u /* entries of a page of a wide bin */
+
+/* A wide bin. Zero bytes are an empty one. */
+struct zcmem__wide_bin {
+  uint32_t count; /* blocks in it */
+  uint32_t tail;  /* its last page less its first, whose number is the bin's own */
+};
+
+/* What stands beside a page's entries: used by bins of more than one page only. */
+struct zcmem__wide_page {
+  uint32_t child[ZCMEM__PAGE]; /* pages of the entries' children, ZCMEM__NIL: none */
+  uint32_t parent;             /* slot whose children these are; not of a bin's first page */
+  uint32_t prev;               /* the page before, breadth first */
+  uint32_t next;               /* the page after, ZCMEM__NIL: none; of an unused page: the next unused one */
+  uint32_t reserved;
+};
+
+/* A table of the index, see index.h. */
+struct zcmem__index_table {
+  uint32_t entry[16];
+};
+
+/* Where the tables lie, in bytes from the image's start; a pure function of the config. */
 struct zcmem__layout {
-  uint64_t base;         /* first address */
-  uint32_t quanta;       /* size of the heap */
-  uint32_t max_blocks;   /* live blocks */
-  uint32_t descriptors;  /* with the sentinel */
-  uint32_t bins;         /* bins 1 ... bins - 1 are in use */
-  uint32_t pages;        /* bin pages, page 0 ... are the bins' own slots: see bin.h */
-  uint32_t first_page;   /* the first page that is not */
-  uint32_t index_pages;  /* entries of the index */
-  uint8_t quantum_shift; /* quantum = 1 << quantum_shift bytes */
-  uint8_t index_shift;   /* an entry of the index stands for 1 << index_shift quanta */
-  uint8_t levels;        /* of the bitmap over the index */
-  uint8_t reserved[9];
-  uint32_t level[ZCMEM__LEVELS]; /* first word of each level, in words from the bitmap's start */
-  uint32_t index_at;             /* uint32_t[index_pages] */
-  uint32_t bitmap_at;            /* uint32_t[], levels one behind the other */
-  uint32_t last_at;              /* uint32_t[bins] */
-  uint32_t entry_at;             /* uint64_t[8 * pages] */
-  uint32_t child_at;             /* uint32_t[8 * pages] */
-  uint32_t page_at;              /* struct zcmem__bin_page[pages - first_page] */
-  uint32_t lines;                /* the whole image */
+  uint64_t base;                 /* first address */
+  uint32_t quanta;               /* size of the heap */
+  uint8_t quantum_shift;         /* quantum = 1 << quantum_shift bytes */
+  uint8_t index_shift;           /* an entry of the index stands for 1 << index_shift quanta */
+  uint8_t levels;                /* of the bitmap over the index */
+  uint8_t reserved;
+  uint64_t heads_at;                /* uint32_t[exact_bins]: first of each bin's list */
+  uint64_t wide_at;                 /* struct zcmem__wide_bin[wide_bins] */
+  uint64_t entries_at;              /* uint64_t[8 * pages] */
+  uint64_t pages_at;                /* struct zcmem__wide_page[pages] */
+  uint64_t index_at;                /* uint32_t[index_pages] */
+  uint64_t level_at[ZCMEM__LEVELS]; /* uint64_t[], the bitmap over the index from its first level on */
+  uint64_t tables_at;               /* struct zcmem__index_table[tables] */
+  uint64_t table_counts_at;         /* uint32_t[tables]: live blocks; of an unused table: the next unused one */
+  uint64_t bytes;                   /* the whole image */
+  uint32_t max_blocks;              /* live blocks */
+  uint32_t descriptors;             /* with the sentinel */
+  uint32_t exact_bins;              /* bins 1 ... exact_bins - 1 are in use */
+  uint32_t wide_bins;               /* bins ZCMEM__BIN_WIDE ... ZCMEM__BIN_WIDE + wide_bins - 1 are in use */
+  uint32_t pages;                   /* of all wide bins; the first ones are the bins' own */
+  uint32_t index_pages;             /* entries of the index */
+  uint32_t tables;                  /* of the index; table 0 is none */
+  uint32_t top_words;               /* words of the bitmap's last level */
 };
 
 struct zcmem_heap {
@@ -88,24 +126,27 @@ struct zcmem_heap {
   uint32_t descriptors;     /* descriptors below are, or were, used */
   uint32_t unused_page;     /* the same for the bins' pages */
   uint32_t pages;
+  uint32_t unused_table;    /* and for the index's tables */
+  uint32_t tables;
   uint64_t slack;           /* sum of the live blocks' slack */
+  uint64_t summary;         /* bit w: words[w] is not 0 */
+  uint64_t words[ZCMEM__BIN_WORDS]; /* bit b: bin b is not empty */
   uint32_t free_blocks;
-  uint32_t summary;         /* bit w: words[w] is not 0 */
-  uint32_t words[ZCMEM__BIN_WORDS]; /* bit b: bin b is not empty */
+  uint32_t reserved;
   struct zcmem__layout at;
 };
 
 _Static_assert(sizeof(struct zcmem__block) == 32, "two descriptors a line");
-_Static_assert(sizeof(struct zcmem__layout) == 104, "no padding that a 32-bit host would lay out otherwise");
+_Static_assert(sizeof(struct zcmem__layout) == 152, "no padding that a 32-bit host would lay out otherwise");
 _Static_assert(sizeof(struct zcmem_heap) % ZCMEM__LINE == 0, "the descriptors follow the header, on a line");
 
 /* Computes the layout; false iff the config is invalid (see zcmem_heap_bytes). */
 bool zcmem__heap_layout(const struct zcmem_heap_config *config, struct zcmem__layout *layout);
 
-/* The table `at` lines from the start of the image. Its elements' alignment divides a line. */
-#define ZCMEM__TABLE(type, heap, at) ((type *)(void *)((char *)(heap) + (size_t)(at) * ZCMEM__LINE))
+/* The table `at` bytes from the start of the image. Its elements' alignment divides a line. */
+#define ZCMEM__TABLE(type, heap, at) ((type *)(void *)((char *)(heap) + (size_t)(at)))
 #define ZCMEM__CONST_TABLE(type, heap, at)                                                                             \
-  ((const type *)(const void *)((const char *)(heap) + (size_t)(at) * ZCMEM__LINE))
+  ((const type *)(const void *)((const char *)(heap) + (size_t)(at)))
 
 /* Descriptors come right behind the header: no offset to load. */
 ZCMEM__INLINE struct zcmem__block *zcmem__block(struct zcmem_heap *heap, uint32_t id) {
@@ -116,6 +157,25 @@ ZCMEM__INLINE struct zcmem__block *zcmem__block(struct zcmem_heap *heap, uint32_
 ZCMEM__INLINE const struct zcmem__block *zcmem__block_const(const struct zcmem_heap *heap, uint32_t id) {
   ZCMEM__STEP();
   return (const struct zcmem__block *)(const void *)(heap + 1) + id;
+}
+
+/* Whether a free block holds `need` quanta from an aligned start on; see zcmem__bin_fit_aligned. */
+static inline bool zcmem__block_holds(const struct zcmem__block *block, uint32_t need, uint64_t offset, uint64_t mask) {
+  uint64_t gap = (0u - (block->start + offset)) & mask;
+  return gap + need <= block->size;
+}
+
+/* The bits that say which bins are empty. */
+ZCMEM__INLINE void zcmem__bin_mark(struct zcmem_heap *heap, uint32_t bin) {
+  heap->words[bin >> 6] |= zcmem__bits_one(bin & 63u);
+  heap->summary |= zcmem__bits_one(bin >> 6);
+}
+
+/* The bin has lost a block; no branch on whether it is empty now, which cannot be predicted. */
+ZCMEM__INLINE void zcmem__bin_unmark(struct zcmem_heap *heap, uint32_t bin, bool empty) {
+  uint64_t bits = heap->words[bin >> 6] & ~((uint64_t)empty << (bin & 63u));
+  heap->words[bin >> 6] = bits;
+  heap->summary &= ~((uint64_t)(bits == 0) << (bin >> 6));
 }
 
 static inline uint64_t zcmem__heap_bytes_of(const struct zcmem_heap *heap, uint32_t quanta) {

@@ -4,9 +4,17 @@
 #define ZCMEM_SRC_HEAP_OPS_H
 
 #include "heap_impl.h"
+#include "index.h"
 
 /* The block that starts at addr, free or live; ZCMEM__NIL: none. */
-uint32_t zcmem__heap_find_start(const struct zcmem_heap *heap, hal_addr_t addr);
+ZCMEM__INLINE uint32_t zcmem__heap_find_start(const struct zcmem_heap *heap, hal_addr_t addr) {
+  uint64_t offset = addr - heap->at.base; /* wraps to something large for an address below */
+  uint64_t quantum = offset >> heap->at.quantum_shift;
+  if (ZCMEM__UNLIKELY(quantum >= heap->at.quanta || quantum << heap->at.quantum_shift != offset)) {
+    return ZCMEM__NIL;
+  }
+  return zcmem__index_at(heap, (uint32_t)quantum);
+}
 
 /* Makes a live block or zombie that nobody uses free. */
 void zcmem__heap_release(struct zcmem_heap *heap, uint32_t id);

@@ -6,15 +6,16 @@
 
 static void fill_info(const struct zcmem_heap *heap, uint32_t id, struct zcmem_block_info *info) {
   const struct zcmem__block *block = zcmem__block_const(heap, id);
-  bool is_free = block->state == ZCMEM__FREE;
+  enum zcmem__state state = zcmem__block_state(block);
+  bool is_free = state == ZCMEM__FREE;
   info->addr = zcmem__heap_addr(heap, block->start);
   info->size = zcmem__heap_bytes_of(heap, block->size);
-  info->requested = is_free ? 0 : info->size - block->slot;
-  info->state = is_free                        ? ZCMEM_BLOCK_FREE
-                : block->state == ZCMEM__LIVE ? ZCMEM_BLOCK_LIVE
-                                               : ZCMEM_BLOCK_ZOMBIE;
-  info->pins = is_free ? 0 : block->uses & ZCMEM__USE_MASK;
-  info->transfers = is_free ? 0 : block->uses / ZCMEM__TRANSFER;
+  info->requested = is_free ? 0 : info->size - block->slack;
+  info->state = is_free                ? ZCMEM_BLOCK_FREE
+                : state == ZCMEM__LIVE ? ZCMEM_BLOCK_LIVE
+                                       : ZCMEM_BLOCK_ZOMBIE;
+  info->pins = is_free ? 0 : block->use / ZCMEM__PIN & ZCMEM__USE_MASK;
+  info->transfers = is_free ? 0 : block->use / ZCMEM__TRANSFER & ZCMEM__USE_MASK;
   info->tag = is_free ? 0 : block->tag;
 }
 
@@ -29,7 +30,7 @@ enum zcmem_status zcmem_heap_find(const struct zcmem_heap *heap, hal_addr_t any,
     return ZCMEM_EINVAL;
   }
   uint32_t id = holder(heap, any);
-  if (zcmem__block_const(heap, id)->state != ZCMEM__LIVE) { /* the sentinel's state is unused */
+  if (zcmem__block_state(zcmem__block_const(heap, id)) != ZCMEM__LIVE) { /* the sentinel's state is unused */
     return ZCMEM_ENOENT;
   }
   fill_info(heap, id, info);
@@ -48,7 +49,7 @@ enum zcmem_status zcmem_heap_get_info(const struct zcmem_heap *heap, struct zcme
   info->live = heap->live;
   info->free_blocks = heap->free_blocks;
   info->max_blocks = heap->at.max_blocks;
-  info->image_bytes = (size_t)heap->at.lines * ZCMEM__LINE;
+  info->image_bytes = (size_t)heap->at.bytes;
   return ZCMEM_OK;
 }
 
@@ -73,25 +74,25 @@ enum zcmem_status zcmem_heap_set_tag(struct zcmem_heap *heap, hal_addr_t addr, u
     return ZCMEM_EINVAL;
   }
   struct zcmem__block *block = zcmem__block(heap, zcmem__heap_find_start(heap, addr));
-  if (block->state != ZCMEM__LIVE) {
+  if (zcmem__block_state(block) != ZCMEM__LIVE) {
     return ZCMEM_ENOENT;
   }
   block->tag = tag;
   return ZCMEM_OK;
 }
 
-/* The count of pins or transfers, whose unit in `uses` is `one`. */
-static uint32_t count_of(const struct zcmem__block *block, uint32_t one) { return block->uses / one & ZCMEM__USE_MASK; }
+/* The count of pins or transfers, whose unit in `use` is `one`. */
+static uint32_t count_of(const struct zcmem__block *block, uint32_t one) { return block->use / one & ZCMEM__USE_MASK; }
 
 static enum zcmem_status use(struct zcmem_heap *heap, uint32_t id, uint32_t one) {
   struct zcmem__block *block = zcmem__block(heap, id);
-  if (block->state != ZCMEM__LIVE) {
+  if (zcmem__block_state(block) != ZCMEM__LIVE) {
     return ZCMEM_ENOENT;
   }
   if (count_of(block, one) == ZCMEM_MAX_PINS) {
     return ZCMEM_EBUSY;
   }
-  block->uses += one;
+  block->use += one;
   return ZCMEM_OK;
 }
 
@@ -101,14 +102,14 @@ static enum zcmem_status unuse(struct zcmem_heap *heap, hal_addr_t any, uint32_t
   }
   uint32_t id = holder(heap, any);
   struct zcmem__block *block = zcmem__block(heap, id);
-  if (block->state != ZCMEM__LIVE && block->state != ZCMEM__ZOMBIE) {
+  if (zcmem__block_state(block) != ZCMEM__LIVE && zcmem__block_state(block) != ZCMEM__ZOMBIE) {
     return ZCMEM_ENOENT;
   }
   if (count_of(block, one) == 0) {
     return ZCMEM_EBUSY;
   }
-  block->uses -= one;
-  bool last = block->state == ZCMEM__ZOMBIE && block->uses == 0;
+  block->use -= one;
+  bool last = block->use == ZCMEM__ZOMBIE;
   if (last) {
     zcmem__heap_release(heap, id);
   }
@@ -133,10 +134,10 @@ enum zcmem_status zcmem_heap_begin_transfer(struct zcmem_heap *heap, hal_addr_t 
   }
   uint32_t id = holder(heap, any);
   const struct zcmem__block *block = zcmem__block(heap, id);
-  if (block->state != ZCMEM__LIVE) {
+  if (zcmem__block_state(block) != ZCMEM__LIVE) {
     return ZCMEM_ENOENT;
   }
-  uint64_t requested = zcmem__heap_bytes_of(heap, block->size) - block->slot;
+  uint64_t requested = zcmem__heap_bytes_of(heap, block->size) - block->slack;
   uint64_t offset = any - zcmem__heap_addr(heap, block->start);
   if (offset > requested || size > requested - offset) {
     return ZCMEM_EBOUNDS;
@@ -155,7 +156,7 @@ enum zcmem_status zcmem_heap_end_transfer(struct zcmem_heap *heap, hal_addr_t an
 enum zcmem_status zcmem_heap_free_deferred(struct zcmem_heap *heap, hal_addr_t addr, bool *deferred) {
   enum zcmem_status status = zcmem_heap_free(heap, addr);
   if (status == ZCMEM_EBUSY) {
-    zcmem__block(heap, zcmem__heap_find_start(heap, addr))->state = ZCMEM__ZOMBIE;
+    zcmem__block(heap, zcmem__heap_find_start(heap, addr))->use ^= ZCMEM__LIVE ^ ZCMEM__ZOMBIE;
   } else if (status != ZCMEM_OK) {
     return status;
   }

@@ -1,69 +1,234 @@
 /* SPDX-License-Identifier: MIT */
-/* L1. The index's bitmap above its first level, and the way back from an interior address. See index.h. */
+/* L1. The index: pages that are tables, and the way from an interior address to its block. See index.h. */
 #include "index.h"
 
-void zcmem__index_raise(struct zcmem_heap *heap, uint32_t word) {
-  uint32_t *bitmap = ZCMEM__TABLE(uint32_t, heap, heap->at.bitmap_at);
-  for (uint32_t level = 1; level < heap->at.levels; level++) {
+#define ENTRIES (1u << ZCMEM__INDEX_BITS)
+
+static struct zcmem__index_table *table_at(struct zcmem_heap *heap, uint32_t entry) {
+  return ZCMEM__TABLE(struct zcmem__index_table, heap, heap->at.tables_at) + (entry >> 4);
+}
+
+static const struct zcmem__index_table *table_const(const struct zcmem_heap *heap, uint32_t entry) {
+  return ZCMEM__CONST_TABLE(struct zcmem__index_table, heap, heap->at.tables_at) + (entry >> 4);
+}
+
+static uint32_t *table_count(struct zcmem_heap *heap, uint32_t entry) {
+  return ZCMEM__TABLE(uint32_t, heap, heap->at.table_counts_at) + (entry >> 4);
+}
+
+void zcmem__index_raise(struct zcmem_heap *heap, uint32_t bit) {
+  for (uint32_t level = 1; level < heap->at.levels; level++, bit >>= 6) {
     ZCMEM__STEP();
-    uint32_t *above = bitmap + heap->at.level[level] + (word >> 5);
-    uint32_t bits = *above;
-    *above = bits | 1u << (word & 31u);
+    uint64_t *word = ZCMEM__TABLE(uint64_t, heap, heap->at.level_at[level]) + (bit >> 6), bits = *word;
+    *word = bits | zcmem__bits_one(bit & 63u);
     if (bits != 0) {
       return;
     }
-    word >>= 5;
   }
 }
 
-void zcmem__index_lower(struct zcmem_heap *heap, uint32_t word) {
-  uint32_t *bitmap = ZCMEM__TABLE(uint32_t, heap, heap->at.bitmap_at);
-  for (uint32_t level = 1; level < heap->at.levels; level++) {
+void zcmem__index_lower(struct zcmem_heap *heap, uint32_t bit) {
+  for (uint32_t level = 1; level < heap->at.levels; level++, bit >>= 6) {
     ZCMEM__STEP();
-    uint32_t *above = bitmap + heap->at.level[level] + (word >> 5);
-    *above &= ~(1u << (word & 31u));
-    if (*above != 0) {
+    uint64_t *word = ZCMEM__TABLE(uint64_t, heap, heap->at.level_at[level]) + (bit >> 6);
+    uint64_t bits = *word & ~zcmem__bits_one(bit & 63u);
+    *word = bits;
+    if (bits != 0) {
       return;
     }
-    word >>= 5;
   }
 }
 
-/* The last entry before `page` that is not empty; false: none. */
-static bool page_before(const struct zcmem_heap *heap, uint32_t page, uint32_t *found) {
-  const uint32_t *bitmap = ZCMEM__CONST_TABLE(uint32_t, heap, heap->at.bitmap_at);
-  uint32_t level = 0, at = page, bits = 0;
-  for (; level < heap->at.levels; level++) {
+/* The entry for `quantum` of a table whose entries stand for 1 << shift quanta. */
+static uint32_t part(uint32_t quantum, uint32_t shift) { return quantum >> shift & (ENTRIES - 1u); }
+
+uint32_t zcmem__index_descend(const struct zcmem_heap *heap, uint32_t entry, uint32_t quantum) {
+  for (uint32_t shift = heap->at.index_shift; zcmem__index_is_table(entry);) {
     ZCMEM__STEP();
-    bits = bitmap[heap->at.level[level] + (at >> 5)] & ((1u << (at & 31u)) - 1u);
-    if (bits != 0) {
+    shift -= ZCMEM__INDEX_BITS;
+    entry = table_const(heap, entry)->entry[part(quantum, shift)];
+  }
+  return entry;
+}
+
+static uint32_t take_table(struct zcmem_heap *heap) {
+  uint32_t table = heap->unused_table;
+  if (table != ZCMEM__NIL) {
+    heap->unused_table = *table_count(heap, table << 4);
+  } else {
+    table = heap->tables++;
+  }
+  ZCMEM__ASSERT(table < heap->at.tables);
+  return table << 4 | ZCMEM__INDEX_TABLE;
+}
+
+/*
+ * Makes a table of an entry that has one live block too many; of the one part that has them all, too, if need be.
+ * `first` is the first of them.
+ */
+static void split(struct zcmem_heap *heap, uint32_t *at, uint32_t shift, uint32_t first) {
+  uint32_t *crowded = at;
+  do {
+    ZCMEM__ASSERT(shift >= ZCMEM__INDEX_BITS);
+    shift -= ZCMEM__INDEX_BITS;
+    *crowded = take_table(heap);
+    *table_count(heap, *crowded) = ZCMEM__INDEX_MOST + 1u;
+    uint32_t *entries = table_at(heap, *crowded)->entry;
+    crowded = NULL;
+    uint32_t id = first;
+    for (uint32_t left = ZCMEM__INDEX_MOST + 1u; left > 0; id = zcmem__link_id(zcmem__block(heap, id)->next)) {
+      const struct zcmem__block *block = zcmem__block(heap, id);
+      if (block->use == ZCMEM__FREE) {
+        continue;
+      }
+      uint32_t *entry = &entries[part(block->start, shift)];
+      *entry = *entry == 0 ? id << 4 | 1u : *entry + 1u;
+      crowded = (*entry & ZCMEM__INDEX_COUNT) > ZCMEM__INDEX_MOST ? entry : NULL;
+      left--;
+    }
+  } while (crowded != NULL);
+}
+
+void zcmem__index_add_deep(struct zcmem_heap *heap, uint32_t id, uint32_t start) {
+  uint32_t shift = heap->at.index_shift;
+  uint32_t *at = &zcmem__index(heap)[start >> shift];
+  while (zcmem__index_is_table(*at)) {
+    ZCMEM__STEP();
+    (*table_count(heap, *at))++;
+    shift -= ZCMEM__INDEX_BITS;
+    at = &table_at(heap, *at)->entry[part(start, shift)];
+  }
+  uint32_t entry = *at;
+  bool first = entry == 0 || start < zcmem__block(heap, entry >> 4)->start;
+  if ((entry & ZCMEM__INDEX_COUNT) == ZCMEM__INDEX_MOST) {
+    split(heap, at, shift, first ? id : entry >> 4);
+  } else {
+    *at = (first ? id << 4 | (entry & ZCMEM__INDEX_COUNT) : entry) + 1u;
+  }
+}
+
+/* The entry that a table of few live blocks becomes; the tables below it, which have no more, go with it. */
+static uint32_t fold(struct zcmem_heap *heap, uint32_t entry) {
+  uint32_t count = *table_count(heap, entry), first = ZCMEM__NIL;
+  while (zcmem__index_is_table(entry)) {
+    uint32_t *entries = table_at(heap, entry)->entry, below = 0;
+    for (uint32_t i = 0; i < ENTRIES; i++) {
+      ZCMEM__STEP();
+      if (entries[i] != 0 && below == 0) {
+        below = entries[i];
+      }
+      entries[i] = 0;
+    }
+    *table_count(heap, entry) = heap->unused_table;
+    heap->unused_table = entry >> 4;
+    entry = below;
+    first = entry >> 4;
+  }
+  return first << 4 | count;
+}
+
+void zcmem__index_remove_deep(struct zcmem_heap *heap, uint32_t id, uint32_t start, uint32_t next) {
+  uint32_t shift = heap->at.index_shift;
+  uint32_t *at = &zcmem__index(heap)[start >> shift], *few = NULL;
+  while (zcmem__index_is_table(*at)) {
+    ZCMEM__STEP();
+    if (--*table_count(heap, *at) <= ZCMEM__INDEX_LEAST && few == NULL) {
+      few = at;
+    }
+    shift -= ZCMEM__INDEX_BITS;
+    at = &table_at(heap, *at)->entry[part(start, shift)];
+  }
+  uint32_t entry = *at;
+  if (entry == (id << 4 | 1u)) {
+    *at = 0;
+  } else {
+    *at = (entry >> 4 == id ? next << 4 | (entry & ZCMEM__INDEX_COUNT) : entry) - 1u;
+  }
+  if (few != NULL) {
+    *few = fold(heap, *few);
+  }
+}
+
+static const uint64_t *level_of(const struct zcmem_heap *heap, uint32_t level) {
+  return ZCMEM__CONST_TABLE(uint64_t, heap, heap->at.level_at[level]);
+}
+
+/* The first page behind `page` where something starts; false: none. */
+static bool page_after(const struct zcmem_heap *heap, uint32_t page, uint32_t *found) {
+  uint32_t level = 0, at = page, top = heap->at.levels - 1u;
+  uint64_t bits;
+  for (;; level++) { /* up, to a level where the word has something behind */
+    ZCMEM__STEP();
+    bits = level_of(heap, level)[at >> 6] & ~((zcmem__bits_one(at & 63u) << 1) - 1u);
+    if (bits != 0 || level == top) {
       break;
     }
-    at >>= 5;
+    at >>= 6;
   }
-  if (bits == 0) {
-    return false;
-  }
-  at = (at & ~31u) | zcmem__bits_high(bits);
-  while (level-- > 0) {
+  uint32_t word = at >> 6;
+  while (bits == 0) { /* the last level, word by word */
     ZCMEM__STEP();
-    bits = bitmap[heap->at.level[level] + at];
-    at = at << 5 | zcmem__bits_high(bits);
+    if (++word == heap->at.top_words) {
+      return false;
+    }
+    bits = level_of(heap, level)[word];
+  }
+  at = word << 6 | zcmem__bits_low64(bits);
+  while (level-- > 0) { /* down, to the first one each */
+    ZCMEM__STEP();
+    at = at << 6 | zcmem__bits_low64(level_of(heap, level)[at]);
   }
   *found = at;
   return true;
 }
 
-uint32_t zcmem__index_holder(const struct zcmem_heap *heap, uint32_t quantum) {
-  const uint32_t *index = zcmem__index_const(heap);
-  uint32_t page = quantum >> heap->at.index_shift;
-  uint32_t id = index[page];
-  if (id == ZCMEM__NIL) {
-    /* Nothing live starts in its page: on from the last page where something does, or from the heap's first block. */
-    id = page_before(heap, page, &page) ? index[page] : zcmem__link_id(zcmem__block_const(heap, ZCMEM__NIL)->next);
+/* The first live block under an entry that is not 0. */
+static uint32_t first_of(const struct zcmem_heap *heap, uint32_t entry) {
+  while (zcmem__index_is_table(entry)) {
+    const uint32_t *entries = table_const(heap, entry)->entry;
+    entry = 0;
+    for (uint32_t i = 0; entry == 0; i++) {
+      ZCMEM__STEP();
+      entry = entries[i];
+    }
   }
+  return entry >> 4;
+}
+
+/*
+ * A live block near `quantum`: one that starts before it in the same part of a page, or else the first behind it, or
+ * the sentinel where there is none.
+ */
+static uint32_t near(const struct zcmem_heap *heap, uint32_t quantum) {
+  uint32_t shift = heap->at.index_shift, page = quantum >> shift, behind = 0;
+  uint32_t entry = zcmem__index_const(heap)[page];
+  while (zcmem__index_is_table(entry)) {
+    ZCMEM__STEP();
+    const uint32_t *entries = table_const(heap, entry)->entry;
+    shift -= ZCMEM__INDEX_BITS;
+    uint32_t i = part(quantum, shift);
+    entry = entries[i];
+    while (++i < ENTRIES) { /* the nearest part behind that has something, of the innermost table that knows one */
+      ZCMEM__STEP();
+      if (entries[i] != 0) {
+        behind = entries[i];
+        break;
+      }
+    }
+  }
+  if (entry != 0) {
+    return entry >> 4;
+  }
+  if (behind == 0 && page_after(heap, page, &page)) {
+    behind = zcmem__index_const(heap)[page];
+  }
+  return first_of(heap, behind);
+}
+
+uint32_t zcmem__index_holder(const struct zcmem_heap *heap, uint32_t quantum) {
+  uint32_t id = near(heap, quantum);
   const struct zcmem__block *block = zcmem__block_const(heap, id);
-  while (block->start > quantum) { /* two steps at most: only a free block can lie between two live ones */
+  while (block->start > quantum) { /* two steps at most: only one free block can lie between two live ones */
     id = zcmem__link_id(block->prev);
     block = zcmem__block_const(heap, id);
   }

@@ -1,14 +1,30 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * L1. The index: device address -> descriptor. One entry for each page of 2^index_shift quanta names the first live
- * block that starts in it; the others of the page follow along the physical chain, at most 2^index_shift - 1 steps. A
- * bitmap of the entries that are not empty, with levels above it, leads from an interior address back to the page
- * where its block starts.
+ * L1. The index: device address -> descriptor, in the order of addresses and as dense as the blocks are.
+ *
+ * The address range is cut into about as many equal pages as there may be live blocks. A page's entry names the first
+ * live block that starts in it and how many do; the others follow along the physical chain. More than eight make the
+ * page a table of sixteen entries for its sixteenth parts, and so on down: pages of eight quanta never need one. So a
+ * look-up takes a bounded number of steps, and the image's size depends on the number of blocks alone, not on the
+ * number of quanta.
+ *
+ *      entry     0                     nothing starts here
+ *                first << 4 | count    1 ... 8 live blocks, the first of them
+ *                table << 4 | 15       a table
+ *
+ * A bitmap over the pages, with levels above, leads from an interior address to the next page where something starts;
+ * the block that holds the address stands before that one in the chain.
  */
 #ifndef ZCMEM_SRC_INDEX_H
 #define ZCMEM_SRC_INDEX_H
 
 #include "heap_impl.h"
+
+#define ZCMEM__INDEX_COUNT 15u /* mask of the count */
+#define ZCMEM__INDEX_TABLE 15u /* the count of an entry that is a table */
+#define ZCMEM__INDEX_MOST 8u   /* most live blocks of an entry */
+#define ZCMEM__INDEX_LEAST 4u  /* a table of so few becomes an entry again */
+#define ZCMEM__INDEX_BITS 4u   /* log2 of a table's entries */
 
 ZCMEM__INLINE uint32_t *zcmem__index(struct zcmem_heap *heap) {
   return ZCMEM__TABLE(uint32_t, heap, heap->at.index_at);
@@ -18,60 +34,72 @@ ZCMEM__INLINE const uint32_t *zcmem__index_const(const struct zcmem_heap *heap) 
   return ZCMEM__CONST_TABLE(uint32_t, heap, heap->at.index_at);
 }
 
-/* Set and clear the levels above the first, whose word has just become something or nothing. */
-void zcmem__index_raise(struct zcmem_heap *heap, uint32_t word);
-void zcmem__index_lower(struct zcmem_heap *heap, uint32_t word);
+ZCMEM__INLINE bool zcmem__index_is_table(uint32_t entry) {
+  return (entry & ZCMEM__INDEX_COUNT) == ZCMEM__INDEX_TABLE;
+}
 
-/* The last block, free ones included, that starts at or before `quantum`; that is, the one that holds it. */
+/* The levels above the bitmap's first, where a word has become something or nothing. */
+void zcmem__index_raise(struct zcmem_heap *heap, uint32_t bit);
+void zcmem__index_lower(struct zcmem_heap *heap, uint32_t bit);
+
+/* The same for pages that are tables, or become one: the long way. */
+uint32_t zcmem__index_descend(const struct zcmem_heap *heap, uint32_t entry, uint32_t quantum);
+void zcmem__index_add_deep(struct zcmem_heap *heap, uint32_t id, uint32_t start);
+void zcmem__index_remove_deep(struct zcmem_heap *heap, uint32_t id, uint32_t start, uint32_t next);
+
+/* The block, free or live, that holds `quantum`. */
 uint32_t zcmem__index_holder(const struct zcmem_heap *heap, uint32_t quantum);
 
 /* The block that starts exactly at `quantum`, ZCMEM__NIL: none. It may be free (the chain leads through those). */
 ZCMEM__INLINE uint32_t zcmem__index_at(const struct zcmem_heap *heap, uint32_t quantum) {
-  uint32_t id = zcmem__index_const(heap)[quantum >> heap->at.index_shift];
+  uint32_t entry = zcmem__index_const(heap)[quantum >> heap->at.index_shift];
+  if (ZCMEM__UNLIKELY(zcmem__index_is_table(entry))) {
+    entry = zcmem__index_descend(heap, entry, quantum);
+  }
+  uint32_t id = entry >> 4;
   const struct zcmem__block *block = zcmem__block_const(heap, id);
-  while (block->start < quantum) {
+  while (block->start < quantum) { /* ends at the sentinel, which is behind everything */
     id = zcmem__link_id(block->next);
     block = zcmem__block_const(heap, id);
   }
   return block->start == quantum ? id : ZCMEM__NIL;
 }
 
-/* A live block now starts at `start`. */
+/*
+ * Live block `id` now starts at `start`; it is in the chain already. Whether the page has blocks, and whether this is
+ * its first, cannot be predicted, so there is no branch: of an empty page the sentinel is the first block, which is
+ * behind everything.
+ */
 ZCMEM__INLINE void zcmem__index_add(struct zcmem_heap *heap, uint32_t id, uint32_t start) {
   uint32_t page = start >> heap->at.index_shift;
-  uint32_t *entry = &zcmem__index(heap)[page];
-  uint32_t first = *entry;
-  if (first == ZCMEM__NIL) {
-    uint32_t *word = ZCMEM__TABLE(uint32_t, heap, heap->at.bitmap_at) + (page >> 5);
-    uint32_t bits = *word;
-    *word = bits | 1u << (page & 31u);
-    *entry = id;
-    if (bits == 0) {
-      zcmem__index_raise(heap, page >> 5);
-    }
-  } else if (start < zcmem__block_const(heap, first)->start) {
-    *entry = id;
+  uint32_t *at = &zcmem__index(heap)[page], entry = *at, count = entry & ZCMEM__INDEX_COUNT;
+  if (ZCMEM__UNLIKELY(count >= ZCMEM__INDEX_MOST)) {
+    zcmem__index_add_deep(heap, id, start);
+    return;
+  }
+  *at = 1u + zcmem__bits_select(zcmem__block_const(heap, entry >> 4)->start > start, id << 4 | count, entry);
+  uint64_t *word = ZCMEM__TABLE(uint64_t, heap, heap->at.level_at[0]) + (page >> 6), bits = *word;
+  *word = bits | zcmem__bits_one(page & 63u);
+  if (ZCMEM__UNLIKELY(bits == 0)) {
+    zcmem__index_raise(heap, page >> 6);
   }
 }
 
-/* The live block that starts at `start` is no more; `next`, which starts at `next_start`, is the next live one. */
-ZCMEM__INLINE void zcmem__index_remove(struct zcmem_heap *heap, uint32_t id, uint32_t start, uint32_t next,
-                                       uint32_t next_start) {
+/* The live block `id` that starts at `start` is no more; `next` is the live one after it (ZCMEM__NIL: none). */
+ZCMEM__INLINE void zcmem__index_remove(struct zcmem_heap *heap, uint32_t id, uint32_t start, uint32_t next) {
   uint32_t page = start >> heap->at.index_shift;
-  uint32_t *entry = &zcmem__index(heap)[page];
-  if (*entry != id) {
+  uint32_t *at = &zcmem__index(heap)[page], entry = *at, count = entry & ZCMEM__INDEX_COUNT;
+  if (ZCMEM__UNLIKELY(count == ZCMEM__INDEX_TABLE)) {
+    zcmem__index_remove_deep(heap, id, start, next);
     return;
   }
-  if (next != ZCMEM__NIL && next_start >> heap->at.index_shift == page) {
-    *entry = next;
-    return;
-  }
-  *entry = ZCMEM__NIL;
-  uint32_t *word = ZCMEM__TABLE(uint32_t, heap, heap->at.bitmap_at) + (page >> 5);
-  uint32_t bits = *word & ~(1u << (page & 31u));
+  uint32_t rest = zcmem__bits_select(entry >> 4 == id, next << 4 | count, entry) - 1u;
+  *at = zcmem__bits_select(count == 1u, 0, rest);
+  uint64_t *word = ZCMEM__TABLE(uint64_t, heap, heap->at.level_at[0]) + (page >> 6);
+  uint64_t bits = *word & ~((uint64_t)(count == 1u) << (page & 63u));
   *word = bits;
-  if (bits == 0) {
-    zcmem__index_lower(heap, page >> 5);
+  if (ZCMEM__UNLIKELY(bits == 0)) {
+    zcmem__index_lower(heap, page >> 6);
   }
 }
 

@@ -1,32 +1,43 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * L1. Size -> bin, TLSF's two levels in one number: fl = which power of two, sl = which 32nd of it.
+ * L1. Size -> bin. Up to 2047 quanta (256 KiB of the default quantum) every size has a bin of its own: the bin's number
+ * is the size. Above that TLSF's two levels in one number: fl = which power of two, sl = which 32nd of it.
  *
- *   quanta   1 ... 63   bin = quanta: one size a bin ("narrow")
- *           64 ... 127  bins 64 ... 95, two sizes each ("wide"), and so on: 32 bins for each further power of two
+ *   quanta   1 ... 2047   bin = quanta                  "exact"
+ *         2048 ... 4095   bins 2048 ... 2079            "wide", of 64 sizes each
+ *         4096 ... 8191   bins 2080 ... 2111            of 128 sizes each, and so on
  */
 #ifndef ZCMEM_SRC_SIZECLASS_H
 #define ZCMEM_SRC_SIZECLASS_H
 
 #include "bits.h"
 
+#define ZCMEM__FL_SHIFT 11u /* log2 of the first size in a wide bin */
 #define ZCMEM__SL_SHIFT 5u
-#define ZCMEM__SL (1u << ZCMEM__SL_SHIFT)
-/* The first bin that holds more than one size. */
-#define ZCMEM__BIN_WIDE (2u * ZCMEM__SL)
+/* The first wide bin, and at the same time the first size that is in one. */
+#define ZCMEM__BIN_WIDE (1u << ZCMEM__FL_SHIFT)
 /* Bins of the largest possible heap, of 2^32 - 1 quanta. */
-#define ZCMEM__BIN_LIMIT ((32u - ZCMEM__SL_SHIFT + 1u) * ZCMEM__SL)
+#define ZCMEM__BIN_LIMIT (ZCMEM__BIN_WIDE + ((32u - ZCMEM__FL_SHIFT) << ZCMEM__SL_SHIFT))
+
+/* The bin of a size of ZCMEM__BIN_WIDE quanta or more. */
+static inline uint32_t zcmem__sizeclass_wide(uint32_t quanta) {
+  uint32_t fl = zcmem__bits_high(quanta);
+  uint32_t sl = (quanta >> (fl - ZCMEM__SL_SHIFT)) - (1u << ZCMEM__SL_SHIFT);
+  return ZCMEM__BIN_WIDE + ((fl - ZCMEM__FL_SHIFT) << ZCMEM__SL_SHIFT) + sl;
+}
 
 /* The bin of a block of `quanta` quanta (> 0); grows with quanta. */
 static inline uint32_t zcmem__sizeclass_bin(uint32_t quanta) {
-  uint32_t shift = zcmem__bits_high(quanta | ZCMEM__SL) - ZCMEM__SL_SHIFT;
-  return (shift << ZCMEM__SL_SHIFT) + (quanta >> shift);
+  return quanta < ZCMEM__BIN_WIDE ? quanta : zcmem__sizeclass_wide(quanta);
 }
 
 /* The least size in quanta that lies in the bin. */
 static inline uint32_t zcmem__sizeclass_least(uint32_t bin) {
-  uint32_t shift = bin < ZCMEM__BIN_WIDE ? 0 : (bin >> ZCMEM__SL_SHIFT) - 1u;
-  return (bin - (shift << ZCMEM__SL_SHIFT)) << shift;
+  if (bin < ZCMEM__BIN_WIDE) {
+    return bin;
+  }
+  uint32_t wide = bin - ZCMEM__BIN_WIDE, fl = ZCMEM__FL_SHIFT + (wide >> ZCMEM__SL_SHIFT);
+  return ((1u << ZCMEM__SL_SHIFT) + (wide & ((1u << ZCMEM__SL_SHIFT) - 1u))) << (fl - ZCMEM__SL_SHIFT);
 }
 
 #endif

@@ -30,10 +30,10 @@ struct zcmem_heap;
 #define ZCMEM_QUANTUM_DEFAULT 128u
 
 /* The most live blocks that a heap can be made for. */
-#define ZCMEM_MAX_BLOCKS 0x1fffffffu
+#define ZCMEM_MAX_BLOCKS 0x7ffffffu
 
 /* How often one block can be pinned at the same time. */
-#define ZCMEM_MAX_PINS 0xffffu
+#define ZCMEM_MAX_PINS 0x7fffu
 
 /* The image's bytes are zero already (fresh from calloc, mmap, .bss): init need not clear and so not touch them. */
 #define ZCMEM_HEAP_ZEROED 0x1u
