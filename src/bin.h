@@ -2,8 +2,9 @@
 /*
  * L1. The bins: free blocks by size.
  *
- * An exact bin (sizeclass.h) is a doubly linked list through its blocks' descriptors, newest first: since all sizes
- * in it are equal, the first bin that is not empty is the best fit. Wide bins, whose blocks differ in size, are
+ * An exact bin (sizeclass.h) is a doubly linked list through its blocks' descriptors. All sizes in it are equal, so the
+ * first bin that is not empty is the best fit; and a block is put first or, if the first one has the lower address,
+ * second: low addresses are taken first, which keeps the high ones together (fragmentation) at no search. Wide bins, whose blocks differ in size, are
  * another structure: wide.h. A bit for each bin says whether it is empty, a summary which words of bits are 0.
  */
 #ifndef ZCMEM_SRC_BIN_H
@@ -26,11 +27,14 @@ ZCMEM__INLINE void zcmem__bin_insert(struct zcmem_heap *heap, struct zcmem__bloc
     zcmem__wide_insert(heap, block, id, size);
     return;
   }
-  uint32_t *head = &zcmem__bin_heads(heap)[size], next = *head;
+  uint32_t *head = &zcmem__bin_heads(heap)[size], first = *head;
+  struct zcmem__block *first_block = zcmem__block(heap, first);
+  bool second = first_block->start < block->start; /* the sentinel, in an empty bin, is behind every block */
+  uint32_t next = zcmem__bits_select(second, first_block->bin_next, first);
+  block->bin_prev = zcmem__bits_select(second, first, ZCMEM__NIL);
   block->bin_next = next;
-  block->bin_prev = ZCMEM__NIL;
-  zcmem__block(heap, next)->bin_prev = id; /* the sentinel's, where the bin was empty */
-  *head = id;
+  zcmem__block(heap, next)->bin_prev = id; /* maybe the sentinel's, which nobody reads */
+  *(second ? &first_block->bin_next : head) = id;
   zcmem__bin_mark(heap, size);
 }
 

@@ -7,6 +7,7 @@
 #include "bin.h"
 #include "heap_impl.h"
 #include "index.h"
+#include "wide.h"
 
 struct checker {
   const struct zcmem_heap *heap;
@@ -153,18 +154,26 @@ static const struct zcmem__wide_page *page_of(const struct checker *check, uint3
   return ZCMEM__CONST_TABLE(struct zcmem__wide_page, check->heap, check->heap->at.pages_at) + page;
 }
 
+static const struct zcmem__wide_links *links_of(const struct checker *check, uint32_t page) {
+  return ZCMEM__CONST_TABLE(struct zcmem__wide_links, check->heap, check->heap->at.links_at) + page;
+}
+
+static uint64_t entry_of(const struct checker *check, uint32_t slot) {
+  return page_of(check, slot / ZCMEM__PAGE)->entry[slot % ZCMEM__PAGE];
+}
+
 /* I6: the page's place among the bin's pages, of which `first` is the first; it comes behind `before`. */
 static bool check_page_links(struct checker *check, uint32_t first, uint32_t page, uint32_t before) {
   const struct zcmem_heap *heap = check->heap;
   if (page < heap->at.wide_bins || page >= heap->pages || ++check->wide_pages > heap->pages - heap->at.wide_bins) {
     return fail(check, "I6: a page of a wide bin is none");
   }
-  const struct zcmem__wide_page *at = page_of(check, page);
+  const struct zcmem__wide_links *at = links_of(check, page);
   uint32_t expected = first * ZCMEM__PAGE;
   if (before != first) {
-    uint32_t parent = page_of(check, before)->parent; /* checked in the turn before */
+    uint32_t parent = links_of(check, before)->parent; /* checked in the turn before */
     expected = parent % ZCMEM__PAGE != ZCMEM__PAGE - 1u ? parent + 1u
-                                                        : page_of(check, parent / ZCMEM__PAGE)->next * ZCMEM__PAGE;
+                                                        : links_of(check, parent / ZCMEM__PAGE)->next * ZCMEM__PAGE;
   }
   if (at->prev != before || at->parent != expected ||
       page_of(check, expected / ZCMEM__PAGE)->child[expected % ZCMEM__PAGE] != page) {
@@ -176,7 +185,6 @@ static bool check_page_links(struct checker *check, uint32_t first, uint32_t pag
 /* I5, I6, I7: the pages of a wide bin and what is in them. */
 static bool check_wide_bin(struct checker *check, uint32_t bin) {
   const struct zcmem_heap *heap = check->heap;
-  const uint64_t *entries = ZCMEM__CONST_TABLE(uint64_t, heap, heap->at.entries_at);
   const uint32_t first = bin - ZCMEM__BIN_WIDE;
   const struct zcmem__wide_bin *wide = ZCMEM__CONST_TABLE(struct zcmem__wide_bin, heap, heap->at.wide_at) + first;
   uint32_t left = wide->count, page = first;
@@ -191,32 +199,33 @@ static bool check_wide_bin(struct checker *check, uint32_t bin) {
       }
       children -= has_child ? 1u : 0u;
       if (left == 0) {
-        if (entries[slot] != 0) {
+        if (at->entry[i] != 0) {
           return fail(check, "I5: a vacant entry of a wide bin is not empty");
         }
         continue;
       }
       left--;
-      uint32_t id = zcmem__wide_id(entries[slot]);
-      if (!check_member(check, bin, id)) {
+      if (!check_member(check, bin, at->id[i])) {
         return false;
       }
-      if (block_of(check, id)->bin_prev != slot || block_of(check, id)->size != zcmem__wide_size(entries[slot])) {
+      const struct zcmem__block *block = block_of(check, at->id[i]);
+      if (block->bin_prev != slot || zcmem__wide_entry(block->size, block->start) != at->entry[i]) {
         return fail(check, "I5: an entry of a wide bin does not match its block");
       }
-      if (page != first && zcmem__wide_size(entries[slot]) > zcmem__wide_size(entries[at->parent])) {
+      if (page != first && block->size > zcmem__wide_size(entry_of(check, links_of(check, page)->parent))) {
         return fail(check, "I7: a block is larger than its parent in the bin");
       }
     }
     if (left == 0) {
       break;
     }
-    if (!check_page_links(check, first, at->next, page)) {
+    uint32_t next = links_of(check, page)->next;
+    if (!check_page_links(check, first, next, page)) {
       return false;
     }
-    page = at->next;
+    page = next;
   }
-  if (page_of(check, page)->next != ZCMEM__NIL || wide->tail + first != page) {
+  if (links_of(check, page)->next != ZCMEM__NIL || wide->tail + first != page) {
     return fail(check, "I6: the last page of a wide bin");
   }
   return true;
@@ -270,12 +279,11 @@ static bool check_unused(struct checker *check) {
       return fail(check, "I6: the list of unused pages");
     }
     for (uint32_t i = 0; i < ZCMEM__PAGE; i++) {
-      if (ZCMEM__CONST_TABLE(uint64_t, heap, heap->at.entries_at)[page * ZCMEM__PAGE + i] != 0 ||
-          page_of(check, page)->child[i] != ZCMEM__NIL) {
+      if (page_of(check, page)->entry[i] != 0 || page_of(check, page)->child[i] != ZCMEM__NIL) {
         return fail(check, "I6: an unused page is not empty");
       }
     }
-    page = page_of(check, page)->next;
+    page = links_of(check, page)->next;
   }
   return page == ZCMEM__NIL ? true : fail(check, "I6: the list of unused pages");
 }

@@ -76,8 +76,8 @@ bool zcmem__heap_layout(const struct zcmem_heap_config *config, struct zcmem__la
   (void)layout_table(layout, layout->descriptors, sizeof(struct zcmem__block));
   layout->heads_at = layout_table(layout, layout->exact_bins, sizeof(uint32_t));
   layout->wide_at = layout_table(layout, layout->wide_bins, sizeof(struct zcmem__wide_bin));
-  layout->entries_at = layout_table(layout, (uint64_t)layout->pages * ZCMEM__PAGE, sizeof(uint64_t));
   layout->pages_at = layout_table(layout, layout->pages, sizeof(struct zcmem__wide_page));
+  layout->links_at = layout_table(layout, layout->pages, sizeof(struct zcmem__wide_links));
   layout->index_at = layout_table(layout, layout->index_pages, sizeof(uint32_t));
   uint64_t words = layout->index_pages;
   do {

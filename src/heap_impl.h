@@ -77,12 +77,18 @@ struct zcmem__wide_bin {
   uint32_t tail;  /* its last page less its first, whose number is the bin's own */
 };
 
-/* What stands beside a page's entries: used by bins of more than one page only. */
+/* A page of a wide bin: two lines, of which the second is only needed for the one entry that is taken, put or moved. */
 struct zcmem__wide_page {
-  uint32_t child[ZCMEM__PAGE]; /* pages of the entries' children, ZCMEM__NIL: none */
-  uint32_t parent;             /* slot whose children these are; not of a bin's first page */
-  uint32_t prev;               /* the page before, breadth first */
-  uint32_t next;               /* the page after, ZCMEM__NIL: none; of an unused page: the next unused one */
+  uint64_t entry[ZCMEM__PAGE]; /* size << 32 | start of a block, 0: vacant */
+  uint32_t id[ZCMEM__PAGE];    /* of the block */
+  uint32_t child[ZCMEM__PAGE]; /* page of the entry's children, ZCMEM__NIL: none */
+};
+
+/* How a page stands among those of its bin; unused for bins of one page. */
+struct zcmem__wide_links {
+  uint32_t parent; /* slot whose children these are; not of a bin's first page */
+  uint32_t prev;   /* the page before, breadth first */
+  uint32_t next;   /* the page after, ZCMEM__NIL: none; of an unused page: the next unused one */
   uint32_t reserved;
 };
 
@@ -101,8 +107,8 @@ struct zcmem__layout {
   uint8_t reserved;
   uint64_t heads_at;                /* uint32_t[exact_bins]: first of each bin's list */
   uint64_t wide_at;                 /* struct zcmem__wide_bin[wide_bins] */
-  uint64_t entries_at;              /* uint64_t[8 * pages] */
   uint64_t pages_at;                /* struct zcmem__wide_page[pages] */
+  uint64_t links_at;                /* struct zcmem__wide_links[pages] */
   uint64_t index_at;                /* uint32_t[index_pages] */
   uint64_t level_at[ZCMEM__LEVELS]; /* uint64_t[], the bitmap over the index from its first level on */
   uint64_t tables_at;               /* struct zcmem__index_table[tables] */

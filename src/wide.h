@@ -19,10 +19,12 @@
 
 #include "heap_impl.h"
 
-/* Entry = size << 32 | id; slot 8p + i is entry i of page p. */
-static inline uint64_t zcmem__wide_entry(uint32_t size, uint32_t id) { return (uint64_t)size << 32 | id; }
+/*
+ * Slot 8p + i is entry i of page p. Entries compare as sizes and, of equal sizes, as addresses: the least that fits is
+ * the best fit with the lowest address.
+ */
+static inline uint64_t zcmem__wide_entry(uint32_t size, uint32_t start) { return (uint64_t)size << 32 | start; }
 static inline uint32_t zcmem__wide_size(uint64_t entry) { return (uint32_t)(entry >> 32); }
-static inline uint32_t zcmem__wide_id(uint64_t entry) { return (uint32_t)entry; }
 
 /* As the functions of the same names in bin.h, for sizes of ZCMEM__BIN_WIDE or more. */
 void zcmem__wide_insert(struct zcmem_heap *heap, struct zcmem__block *block, uint32_t id, uint32_t size);
