@@ -34,7 +34,7 @@ ZCMEM__INLINE void zcmem__bin_insert(struct zcmem_heap *heap, struct zcmem__bloc
   block->bin_prev = zcmem__bits_select(second, first, ZCMEM__NIL);
   block->bin_next = next;
   zcmem__block(heap, next)->bin_prev = id; /* maybe the sentinel's, which nobody reads */
-  *(second ? &first_block->bin_next : head) = id;
+  *(uint32_t *)zcmem__bits_select_pointer(second, &first_block->bin_next, head) = id;
   zcmem__bin_mark(heap, size);
 }
 
@@ -47,7 +47,7 @@ ZCMEM__INLINE void zcmem__bin_remove(struct zcmem_heap *heap, const struct zcmem
   uint32_t next = block->bin_next, prev = block->bin_prev;
   uint32_t *from_head = &zcmem__bin_heads(heap)[size], *from_prev = &zcmem__block(heap, prev)->bin_next;
   zcmem__block(heap, next)->bin_prev = prev;
-  *(prev == ZCMEM__NIL ? from_head : from_prev) = next;
+  *(uint32_t *)zcmem__bits_select_pointer(prev == ZCMEM__NIL, from_head, from_prev) = next;
   zcmem__bin_unmark(heap, size, (prev | next) == ZCMEM__NIL);
 }
 

@@ -69,6 +69,10 @@ static inline uint32_t zcmem__bits_select(bool condition, uint32_t a, uint32_t b
   return b ^ ((a ^ b) & (0u - (uint32_t)condition));
 }
 
+static inline void *zcmem__bits_select_pointer(bool condition, void *a, void *b) {
+  return (void *)((uintptr_t)b ^ (((uintptr_t)a ^ (uintptr_t)b) & ((uintptr_t)0 - (uintptr_t)condition)));
+}
+
 /* Bit n < 64 of a 64-bit word. */
 static inline uint64_t zcmem__bits_one(uint32_t n) { return (uint64_t)1 << n; }
 
@@ -80,8 +84,12 @@ static inline uint32_t zcmem__bits_log2(uint64_t x) {
 
 /* Index of the lowest set bit; x is not 0. */
 static inline uint32_t zcmem__bits_low64(uint64_t x) {
+#if defined(__GNUC__) && UINTPTR_MAX > UINT32_MAX
+  return (uint32_t)__builtin_ctzll(x);
+#else
   uint32_t low = (uint32_t)x;
   return low != 0 ? zcmem__bits_low(low) : 32u + zcmem__bits_low((uint32_t)(x >> 32));
+#endif
 }
 
 /* memset and memcmp without the header, which a freestanding compiler need not have. */
