@@ -209,7 +209,7 @@ static bool check_wide_bin(struct checker *check, uint32_t bin) {
         return false;
       }
       const struct zcmem__block *block = block_of(check, at->id[i]);
-      if (block->bin_prev != slot || zcmem__wide_entry(block->size, block->start) != at->entry[i]) {
+      if (block->bin_prev != slot || zcmem__wide_entry(block->size, block->start, slot) != at->entry[i]) {
         return fail(check, "I5: an entry of a wide bin does not match its block");
       }
       if (page != first && block->size > zcmem__wide_size(entry_of(check, links_of(check, page)->parent))) {

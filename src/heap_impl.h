@@ -79,7 +79,7 @@ struct zcmem__wide_bin {
 
 /* A page of a wide bin: two lines, of which the second is only needed for the one entry that is taken, put or moved. */
 struct zcmem__wide_page {
-  uint64_t entry[ZCMEM__PAGE]; /* size << 32 | start of a block, 0: vacant */
+  uint64_t entry[ZCMEM__PAGE]; /* size and start of a block, see wide.h; 0: vacant */
   uint32_t id[ZCMEM__PAGE];    /* of the block */
   uint32_t child[ZCMEM__PAGE]; /* page of the entry's children, ZCMEM__NIL: none */
 };

@@ -90,10 +90,10 @@ static void pop_page(struct zcmem_heap *heap, uint32_t bin) {
 
 /* --------------------------------------------------------------------------------------------- the max-heap -- */
 
-/* Puts the block into the slot. */
+/* Puts the block into the slot; the entry is its own, from whatever slot. */
 static void place(struct zcmem_heap *heap, uint32_t slot, uint64_t entry, uint32_t id) {
   struct zcmem__wide_page *page = page_at(heap, slot / ZCMEM__PAGE);
-  page->entry[slot % ZCMEM__PAGE] = entry;
+  page->entry[slot % ZCMEM__PAGE] = (entry & ~(uint64_t)(ZCMEM__PAGE - 1u)) | slot % ZCMEM__PAGE;
   page->id[slot % ZCMEM__PAGE] = id;
   zcmem__block(heap, id)->bin_prev = slot;
 }
@@ -144,7 +144,7 @@ ZCMEM__INLINE void insert(struct zcmem_heap *heap, uint32_t bin, struct zcmem__b
     push_page(heap, bin);
   }
   uint32_t slot = last_slot(heap, bin, count);
-  place(heap, slot, zcmem__wide_entry(size, block->start), id);
+  place(heap, slot, zcmem__wide_entry(size, block->start, slot), id);
   zcmem__bin_mark(heap, bin);
   if (ZCMEM__UNLIKELY(count > ZCMEM__PAGE)) {
     reorder(heap, slot);
@@ -183,7 +183,7 @@ void zcmem__wide_resize(struct zcmem_heap *heap, struct zcmem__block *block, uin
     insert(heap, bin, block, id, size);
     return;
   }
-  *entry_at(heap, slot) = zcmem__wide_entry(size, block->start);
+  *entry_at(heap, slot) = zcmem__wide_entry(size, block->start, slot);
   if (ZCMEM__UNLIKELY(bin_at(heap, bin)->count > ZCMEM__PAGE)) {
     reorder(heap, slot);
   }
@@ -202,18 +202,8 @@ ZCMEM__INLINE uint64_t least_excess(const uint64_t *entry, uint64_t need) {
   return zcmem__bits_min(zcmem__bits_min(pair[0], pair[1]), zcmem__bits_min(pair[2], pair[3]));
 }
 
-/* The block of the page that has the entry; entries differ in the address at least. */
-ZCMEM__INLINE uint32_t id_with(const struct zcmem__wide_page *page, uint64_t entry) {
-  uint32_t at = 0;
-  ZCMEM__UNROLL
-  for (uint32_t i = 1; i < ZCMEM__PAGE; i++) {
-    at |= (0u - (uint32_t)(page->entry[i] == entry)) & i;
-  }
-  return page->id[at];
-}
-
 uint32_t zcmem__wide_take(const struct zcmem_heap *heap, uint32_t bin, uint32_t need) {
-  const uint64_t key = zcmem__wide_entry(need, 0), most = (uint64_t)0 - key; /* of 0, and of what is too small, more */
+  const uint64_t key = zcmem__wide_entry(need, 0, 0), most = (uint64_t)0 - key; /* of 0, and of what is too small, more */
   const struct zcmem__wide_page *found = page_const(heap, first_page(bin));
   uint64_t best = least_excess(found->entry, key);
   if (best >= most) {
@@ -232,7 +222,7 @@ uint32_t zcmem__wide_take(const struct zcmem_heap *heap, uint32_t bin, uint32_t 
       page = page_before(heap, page);
     }
   }
-  return id_with(found, best + key);
+  return found->id[best % ZCMEM__PAGE];
 }
 
 uint32_t zcmem__wide_fit(const struct zcmem_heap *heap, uint32_t need) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * L1. Wide bins: free blocks of 2048 quanta or more, by size.
+ * L1. Wide bins: free blocks of 1024 quanta or more, by size.
  *
  * A wide bin keeps its blocks in pages of eight entries, a cache line each, filled from left to right; page b is the
  * first of wide bin b. Up to eight blocks, the usual number, are simply there, and one look at the line finds the best
@@ -20,10 +20,13 @@
 #include "heap_impl.h"
 
 /*
- * Slot 8p + i is entry i of page p. Entries compare as sizes and, of equal sizes, as addresses: the least that fits is
- * the best fit with the lowest address.
+ * Slot 8p + i is entry i of page p: size << 32 | start, with i in place of the start's last three bits, which do not
+ * tell blocks of this size apart. Entries compare as sizes and, of equal sizes, as addresses: the least that fits is
+ * the best fit with the lowest address, and says itself where it stands.
  */
-static inline uint64_t zcmem__wide_entry(uint32_t size, uint32_t start) { return (uint64_t)size << 32 | start; }
+static inline uint64_t zcmem__wide_entry(uint32_t size, uint32_t start, uint32_t slot) {
+  return (uint64_t)size << 32 | (start & ~(ZCMEM__PAGE - 1u)) | (slot & (ZCMEM__PAGE - 1u));
+}
 static inline uint32_t zcmem__wide_size(uint64_t entry) { return (uint32_t)(entry >> 32); }
 
 /* As the functions of the same names in bin.h, for sizes of ZCMEM__BIN_WIDE or more. */
