@@ -14,8 +14,10 @@ ZCMEM__INLINE uint32_t take_descriptor(struct zcmem_heap *heap) {
     heap->unused = zcmem__block(heap, id)->next;
     return id;
   }
-  ZCMEM__ASSERT(heap->descriptors < heap->at.descriptors);
-  return heap->descriptors++;
+  ZCMEM__ASSERT(heap->next_id < heap->at.descriptors * ZCMEM__ID);
+  id = heap->next_id;
+  heap->next_id = id + ZCMEM__ID;
+  return id;
 }
 
 ZCMEM__INLINE void drop_descriptor(struct zcmem_heap *heap, struct zcmem__block *block, uint32_t id) {
@@ -47,17 +49,19 @@ ZCMEM__INLINE void link_neighbours(struct zcmem_heap *heap, const struct zcmem__
 /* ------------------------------------------------------------------------------------------- split and merge -- */
 
 /*
- * Makes the whole of a block that is in no bin a live one for `size` bytes. Its links are right already.
+ * Makes the whole of a block that is in no bin, `quanta` from `start` on, a live one for `size` bytes. Its links are
+ * right already.
  */
-ZCMEM__INLINE void make_live(struct zcmem_heap *heap, struct zcmem__block *block, uint32_t id, hal_size_t size) {
-  uint32_t slack = (uint32_t)(zcmem__heap_bytes_of(heap, block->size) - size);
+ZCMEM__INLINE void make_live(struct zcmem_heap *heap, struct zcmem__block *block, uint32_t id, uint32_t start,
+                             uint32_t quanta, hal_size_t size) {
+  uint32_t slack = (uint32_t)(zcmem__heap_bytes_of(heap, quanta) - size);
   block->slack = slack;
   block->tag = 0;
   block->use = ZCMEM__LIVE;
   heap->slack += slack;
-  heap->free_quanta -= block->size;
+  heap->free_quanta -= quanta;
   heap->live++;
-  zcmem__index_add(heap, id, block->start);
+  zcmem__index_add(heap, id, start);
 }
 
 /*
@@ -76,7 +80,7 @@ ZCMEM__INLINE uint32_t carve(struct zcmem_heap *heap, uint32_t id, uint32_t need
     }
     heap->free_blocks--;
     link_neighbours(heap, block, id, false);
-    make_live(heap, block, id, size);
+    make_live(heap, block, id, start, need, size);
     return start;
   }
   uint32_t made_id = take_descriptor(heap);
@@ -92,7 +96,7 @@ ZCMEM__INLINE uint32_t carve(struct zcmem_heap *heap, uint32_t id, uint32_t need
   if (!tail) {
     zcmem__bin_resize(heap, block, id, before, before - need);
   }
-  make_live(heap, made, made_id, size);
+  make_live(heap, made, made_id, start, need, size);
   return start;
 }
 

@@ -29,6 +29,10 @@ static const struct zcmem__block *block_of(const struct checker *check, uint32_t
   return zcmem__block_const(check->heap, id);
 }
 
+static bool is_id(const struct checker *check, uint32_t id) {
+  return id != ZCMEM__NIL && id < check->heap->next_id && id % ZCMEM__ID == 0;
+}
+
 /* I1 */
 static bool check_header(struct checker *check, size_t bytes) {
   const struct zcmem_heap *heap = check->heap;
@@ -50,7 +54,7 @@ static bool check_header(struct checker *check, size_t bytes) {
   if (bytes < at->bytes) {
     return fail(check, "I1: the image is cut short");
   }
-  if (heap->descriptors < 2u || heap->descriptors > at->descriptors || heap->pages < at->wide_bins ||
+  if (heap->next_id < 2u * ZCMEM__ID || heap->next_id % ZCMEM__ID != 0 || heap->next_id / ZCMEM__ID > at->descriptors || heap->pages < at->wide_bins ||
       heap->pages > at->pages || heap->tables < 1u || heap->tables > at->tables || heap->live > at->max_blocks) {
     return fail(check, "I1: a count is beyond its table");
   }
@@ -90,7 +94,7 @@ static bool check_chain(struct checker *check) {
   zcmem__link link = sentinel->next;
   while (zcmem__link_id(link) != ZCMEM__NIL) {
     uint32_t id = zcmem__link_id(link);
-    if (id >= heap->descriptors || ++check->blocks >= heap->descriptors) {
+    if (!is_id(check, id) || (link & (ZCMEM__ID - 2u)) != 0 || ++check->blocks >= heap->next_id / ZCMEM__ID) {
       return fail(check, "I2: a link of the chain leads out of the descriptors or round in a circle");
     }
     const struct zcmem__block *block = block_of(check, id);
@@ -125,7 +129,7 @@ static bool check_chain(struct checker *check) {
 
 /* I5: a block of a bin; where it says that it is (its neighbour in the list, or its slot) comes later. */
 static bool check_member(struct checker *check, uint32_t bin, uint32_t id) {
-  if (id == ZCMEM__NIL || id >= check->heap->descriptors || ++check->bin_entries > check->free_blocks) {
+  if (!is_id(check, id) || ++check->bin_entries > check->free_blocks) {
     return fail(check, "I5: a bin names no descriptor, or goes round in a circle");
   }
   const struct zcmem__block *block = block_of(check, id);
@@ -264,8 +268,8 @@ static bool check_bins(struct checker *check) {
 static bool check_unused(struct checker *check) {
   const struct zcmem_heap *heap = check->heap;
   uint32_t id = heap->unused;
-  for (uint32_t left = heap->descriptors - 1u - check->blocks; left > 0; left--) {
-    if (id == ZCMEM__NIL || id >= heap->descriptors || block_of(check, id)->use != ZCMEM__UNUSED) {
+  for (uint32_t left = heap->next_id / ZCMEM__ID - 1u - check->blocks; left > 0; left--) {
+    if (!is_id(check, id) || block_of(check, id)->use != ZCMEM__UNUSED) {
       return fail(check, "I8: the list of unused descriptors");
     }
     id = block_of(check, id)->next;
@@ -310,7 +314,7 @@ static bool check_index_entry(struct checker *check, uint32_t entry, uint32_t sh
       check->next_live = live_after(check, check->next_live);
       ++*count;
     }
-    if (*count > ZCMEM__INDEX_MOST || entry != (*count == 0 ? 0 : first << 4 | *count)) {
+    if (*count > ZCMEM__INDEX_MOST || entry != (*count == 0 ? 0 : zcmem__index_entry(first, *count))) {
       return fail(check, "I10: an entry of the index does not name the first live block and how many there are");
     }
     return true;

@@ -114,12 +114,12 @@ enum zcmem_status zcmem_heap_init(void *image, size_t bytes, const struct zcmem_
   made->at = layout;
   made->pages = layout.wide_bins;
   made->tables = 1;
-  made->descriptors = 2;
+  made->next_id = 2u * ZCMEM__ID;
   made->free_quanta = layout.quanta;
   made->free_blocks = 1;
-  struct zcmem__block *sentinel = zcmem__block(made, ZCMEM__NIL), *all = zcmem__block(made, 1);
+  struct zcmem__block *sentinel = zcmem__block(made, ZCMEM__NIL), *all = zcmem__block(made, ZCMEM__ID);
   *sentinel = (struct zcmem__block){
-      .start = UINT32_MAX, .prev = zcmem__link_to(1, true), .next = zcmem__link_to(1, true)};
+      .start = UINT32_MAX, .prev = zcmem__link_to(ZCMEM__ID, true), .next = zcmem__link_to(ZCMEM__ID, true)};
   *all = (struct zcmem__block){.size = layout.quanta, .use = ZCMEM__FREE}; /* the tail */
   *heap = made;
   return ZCMEM_OK;

@@ -26,13 +26,19 @@
 #define ZCMEM__LEVELS 5u
 
 /*
+ * A descriptor's id is its place in the table in words of 32 bits, so that an id is an address but for one scaled
+ * addition; it is a multiple of ZCMEM__ID and leaves three bits for other use.
+ */
+#define ZCMEM__ID 8u
+
+/*
  * A link names a physical neighbour and tells whether it is free, so that a block is merged, or left alone, without a
- * look at the neighbour: descriptor id << 1 | free.
+ * look at the neighbour: id | free.
  */
 typedef uint32_t zcmem__link;
 
-static inline zcmem__link zcmem__link_to(uint32_t id, bool is_free) { return id << 1 | (is_free ? 1u : 0u); }
-static inline uint32_t zcmem__link_id(zcmem__link link) { return link >> 1; }
+static inline zcmem__link zcmem__link_to(uint32_t id, bool is_free) { return id | (is_free ? 1u : 0u); }
+static inline uint32_t zcmem__link_id(zcmem__link link) { return link & ~(ZCMEM__ID - 1u); }
 static inline bool zcmem__link_free(zcmem__link link) { return (link & 1u) != 0; }
 
 enum zcmem__state { ZCMEM__UNUSED = 0, ZCMEM__FREE = 1, ZCMEM__LIVE = 2, ZCMEM__ZOMBIE = 3 };
@@ -129,7 +135,7 @@ struct zcmem_heap {
   uint32_t free_quanta;
   uint32_t live;            /* live blocks and zombies */
   uint32_t unused;          /* list of descriptors that were used once */
-  uint32_t descriptors;     /* descriptors below are, or were, used */
+  uint32_t next_id;         /* descriptors below are, or were, used */
   uint32_t unused_page;     /* the same for the bins' pages */
   uint32_t pages;
   uint32_t unused_table;    /* and for the index's tables */
@@ -157,12 +163,12 @@ bool zcmem__heap_layout(const struct zcmem_heap_config *config, struct zcmem__la
 /* Descriptors come right behind the header: no offset to load. */
 ZCMEM__INLINE struct zcmem__block *zcmem__block(struct zcmem_heap *heap, uint32_t id) {
   ZCMEM__STEP();
-  return (struct zcmem__block *)(void *)(heap + 1) + id;
+  return (struct zcmem__block *)(void *)((uint32_t *)(void *)(heap + 1) + id);
 }
 
 ZCMEM__INLINE const struct zcmem__block *zcmem__block_const(const struct zcmem_heap *heap, uint32_t id) {
   ZCMEM__STEP();
-  return (const struct zcmem__block *)(const void *)(heap + 1) + id;
+  return (const struct zcmem__block *)(const void *)((const uint32_t *)(const void *)(heap + 1) + id);
 }
 
 /* Whether a free block holds `need` quanta from an aligned start on; see zcmem__bin_fit_aligned. */

@@ -82,7 +82,7 @@ static void split(struct zcmem_heap *heap, uint32_t *at, uint32_t shift, uint32_
         continue;
       }
       uint32_t *entry = &entries[part(block->start, shift)];
-      *entry = *entry == 0 ? id << 4 | 1u : *entry + 1u;
+      *entry = *entry == 0 ? zcmem__index_entry(id, 1u) : *entry + 1u;
       crowded = (*entry & ZCMEM__INDEX_COUNT) > ZCMEM__INDEX_MOST ? entry : NULL;
       left--;
     }
@@ -99,11 +99,11 @@ void zcmem__index_add_deep(struct zcmem_heap *heap, uint32_t id, uint32_t start)
     at = &table_at(heap, *at)->entry[part(start, shift)];
   }
   uint32_t entry = *at;
-  bool first = entry == 0 || start < zcmem__block(heap, entry >> 4)->start;
+  bool first = entry == 0 || start < zcmem__block(heap, zcmem__index_first(entry))->start;
   if ((entry & ZCMEM__INDEX_COUNT) == ZCMEM__INDEX_MOST) {
-    split(heap, at, shift, first ? id : entry >> 4);
+    split(heap, at, shift, first ? id : zcmem__index_first(entry));
   } else {
-    *at = (first ? id << 4 | (entry & ZCMEM__INDEX_COUNT) : entry) + 1u;
+    *at = (first ? zcmem__index_entry(id, entry & ZCMEM__INDEX_COUNT) : entry) + 1u;
   }
 }
 
@@ -122,9 +122,9 @@ static uint32_t fold(struct zcmem_heap *heap, uint32_t entry) {
     *table_count(heap, entry) = heap->unused_table;
     heap->unused_table = entry >> 4;
     entry = below;
-    first = entry >> 4;
+    first = zcmem__index_first(entry);
   }
-  return first << 4 | count;
+  return zcmem__index_entry(first, count);
 }
 
 void zcmem__index_remove_deep(struct zcmem_heap *heap, uint32_t id, uint32_t start, uint32_t next) {
@@ -139,10 +139,10 @@ void zcmem__index_remove_deep(struct zcmem_heap *heap, uint32_t id, uint32_t sta
     at = &table_at(heap, *at)->entry[part(start, shift)];
   }
   uint32_t entry = *at;
-  if (entry == (id << 4 | 1u)) {
+  if (entry == zcmem__index_entry(id, 1u)) {
     *at = 0;
   } else {
-    *at = (entry >> 4 == id ? next << 4 | (entry & ZCMEM__INDEX_COUNT) : entry) - 1u;
+    *at = (zcmem__index_first(entry) == id ? zcmem__index_entry(next, entry & ZCMEM__INDEX_COUNT) : entry) - 1u;
   }
   if (few != NULL) {
     *few = fold(heap, *few);
@@ -192,7 +192,7 @@ static uint32_t first_of(const struct zcmem_heap *heap, uint32_t entry) {
       entry = entries[i];
     }
   }
-  return entry >> 4;
+  return zcmem__index_first(entry);
 }
 
 /*
@@ -217,7 +217,7 @@ static uint32_t near(const struct zcmem_heap *heap, uint32_t quantum) {
     }
   }
   if (entry != 0) {
-    return entry >> 4;
+    return zcmem__index_first(entry);
   }
   if (behind == 0 && page_after(heap, page, &page)) {
     behind = zcmem__index_const(heap)[page];

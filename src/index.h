@@ -9,7 +9,7 @@
  * number of quanta.
  *
  *      entry     0                     nothing starts here
- *                first << 4 | count    1 ... 8 live blocks, the first of them
+ *                first << 1 | count    1 ... 8 live blocks, the id of the first (a multiple of eight)
  *                table << 4 | 15       a table
  *
  * A bitmap over the pages, with levels above, leads from an interior address to the next page where something starts;
@@ -34,6 +34,9 @@ ZCMEM__INLINE const uint32_t *zcmem__index_const(const struct zcmem_heap *heap) 
   return ZCMEM__CONST_TABLE(uint32_t, heap, heap->at.index_at);
 }
 
+ZCMEM__INLINE uint32_t zcmem__index_entry(uint32_t first, uint32_t count) { return first << 1 | count; }
+ZCMEM__INLINE uint32_t zcmem__index_first(uint32_t entry) { return (entry & ~ZCMEM__INDEX_COUNT) >> 1; }
+
 ZCMEM__INLINE bool zcmem__index_is_table(uint32_t entry) {
   return (entry & ZCMEM__INDEX_COUNT) == ZCMEM__INDEX_TABLE;
 }
@@ -56,7 +59,7 @@ ZCMEM__INLINE uint32_t zcmem__index_at(const struct zcmem_heap *heap, uint32_t q
   if (ZCMEM__UNLIKELY(zcmem__index_is_table(entry))) {
     entry = zcmem__index_descend(heap, entry, quantum);
   }
-  uint32_t id = entry >> 4;
+  uint32_t id = zcmem__index_first(entry);
   const struct zcmem__block *block = zcmem__block_const(heap, id);
   while (block->start < quantum) { /* ends at the sentinel, which is behind everything */
     id = zcmem__link_id(block->next);
@@ -77,7 +80,7 @@ ZCMEM__INLINE void zcmem__index_add(struct zcmem_heap *heap, uint32_t id, uint32
     zcmem__index_add_deep(heap, id, start);
     return;
   }
-  *at = 1u + zcmem__bits_select(zcmem__block_const(heap, entry >> 4)->start > start, id << 4 | count, entry);
+  *at = 1u + zcmem__bits_select(zcmem__block_const(heap, zcmem__index_first(entry))->start > start, zcmem__index_entry(id, count), entry);
   uint64_t *word = ZCMEM__TABLE(uint64_t, heap, heap->at.level_at[0]) + (page >> 6), bits = *word;
   *word = bits | zcmem__bits_one(page & 63u);
   if (ZCMEM__UNLIKELY(bits == 0)) {
@@ -93,7 +96,7 @@ ZCMEM__INLINE void zcmem__index_remove(struct zcmem_heap *heap, uint32_t id, uin
     zcmem__index_remove_deep(heap, id, start, next);
     return;
   }
-  uint32_t rest = zcmem__bits_select(entry >> 4 == id, next << 4 | count, entry) - 1u;
+  uint32_t rest = zcmem__bits_select(zcmem__index_first(entry) == id, zcmem__index_entry(next, count), entry) - 1u;
   *at = zcmem__bits_select(count == 1u, 0, rest);
   uint64_t *word = ZCMEM__TABLE(uint64_t, heap, heap->at.level_at[0]) + (page >> 6);
   uint64_t bits = *word & ~((uint64_t)(count == 1u) << (page & 63u));
