@@ -188,19 +188,23 @@ ZCMEM__INLINE void merge(struct zcmem_heap *heap, struct zcmem__block *block, ui
   }
 }
 
-ZCMEM__INLINE void release(struct zcmem_heap *heap, struct zcmem__block *block, uint32_t id) {
+/* Makes block `id`, which is live (or a zombie) and starts at `start`, a free one. */
+ZCMEM__INLINE void release(struct zcmem_heap *heap, struct zcmem__block *block, uint32_t id, uint32_t start) {
   uint32_t next = zcmem__link_id(block->next);
   if (zcmem__link_free(block->next)) { /* the next live one, for the index, stands behind it */
     next = zcmem__link_id(zcmem__block(heap, next)->next);
   }
-  zcmem__index_remove(heap, id, block->start, next);
+  zcmem__index_remove(heap, id, start, next);
   heap->slack -= block->slack;
   heap->free_quanta += block->size;
   heap->live--;
   merge(heap, block, id);
 }
 
-void zcmem__heap_release(struct zcmem_heap *heap, uint32_t id) { release(heap, zcmem__block(heap, id), id); }
+void zcmem__heap_release(struct zcmem_heap *heap, uint32_t id) {
+  struct zcmem__block *block = zcmem__block(heap, id);
+  release(heap, block, id, block->start);
+}
 
 /* ------------------------------------------------------------------------------------------------- the calls -- */
 
@@ -264,12 +268,12 @@ enum zcmem_status zcmem_heap_free(struct zcmem_heap *heap, hal_addr_t addr) {
   if (ZCMEM__UNLIKELY(heap == NULL)) {
     return ZCMEM_EINVAL;
   }
-  uint32_t id = zcmem__heap_find_start(heap, addr);
+  uint32_t start, id = zcmem__heap_find_start(heap, addr, &start);
   struct zcmem__block *block = zcmem__block(heap, id);
   if (ZCMEM__UNLIKELY(block->use != ZCMEM__LIVE)) {
     return zcmem__block_state(block) == ZCMEM__LIVE ? ZCMEM_EBUSY : addr == HAL_NULLPTR ? ZCMEM_OK : ZCMEM_ENOENT;
   }
-  release(heap, block, id);
+  release(heap, block, id, start);
   return ZCMEM_OK;
 }
 
@@ -335,7 +339,7 @@ enum zcmem_status zcmem_heap_resize(struct zcmem_heap *heap, hal_addr_t addr, ha
   if (heap == NULL) {
     return ZCMEM_EINVAL;
   }
-  uint32_t id = zcmem__heap_find_start(heap, addr);
+  uint32_t id = zcmem__heap_find(heap, addr);
   struct zcmem__block *block = zcmem__block(heap, id);
   if (zcmem__block_state(block) != ZCMEM__LIVE) { /* the sentinel is unused */
     return ZCMEM_ENOENT;

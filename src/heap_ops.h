@@ -6,14 +6,20 @@
 #include "heap_impl.h"
 #include "index.h"
 
-/* The block that starts at addr, free or live; ZCMEM__NIL: none. */
-ZCMEM__INLINE uint32_t zcmem__heap_find_start(const struct zcmem_heap *heap, hal_addr_t addr) {
+/* The block that starts at addr, free or live; ZCMEM__NIL: none. *start is its quantum, where there is one. */
+ZCMEM__INLINE uint32_t zcmem__heap_find_start(const struct zcmem_heap *heap, hal_addr_t addr, uint32_t *start) {
   uint64_t offset = addr - heap->at.base; /* wraps to something large for an address below */
   uint64_t quantum = offset >> heap->at.quantum_shift;
+  *start = (uint32_t)quantum;
   if (ZCMEM__UNLIKELY(quantum >= heap->at.quanta || quantum << heap->at.quantum_shift != offset)) {
     return ZCMEM__NIL;
   }
-  return zcmem__index_at(heap, (uint32_t)quantum);
+  return zcmem__index_at(heap, *start);
+}
+
+ZCMEM__INLINE uint32_t zcmem__heap_find(const struct zcmem_heap *heap, hal_addr_t addr) {
+  uint32_t start;
+  return zcmem__heap_find_start(heap, addr, &start);
 }
 
 /* Makes a live block or zombie that nobody uses free. */

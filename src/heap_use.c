@@ -73,7 +73,7 @@ enum zcmem_status zcmem_heap_set_tag(struct zcmem_heap *heap, hal_addr_t addr, u
   if (heap == NULL) {
     return ZCMEM_EINVAL;
   }
-  struct zcmem__block *block = zcmem__block(heap, zcmem__heap_find_start(heap, addr));
+  struct zcmem__block *block = zcmem__block(heap, zcmem__heap_find(heap, addr));
   if (zcmem__block_state(block) != ZCMEM__LIVE) {
     return ZCMEM_ENOENT;
   }
@@ -156,7 +156,7 @@ enum zcmem_status zcmem_heap_end_transfer(struct zcmem_heap *heap, hal_addr_t an
 enum zcmem_status zcmem_heap_free_deferred(struct zcmem_heap *heap, hal_addr_t addr, bool *deferred) {
   enum zcmem_status status = zcmem_heap_free(heap, addr);
   if (status == ZCMEM_EBUSY) {
-    zcmem__block(heap, zcmem__heap_find_start(heap, addr))->use ^= ZCMEM__LIVE ^ ZCMEM__ZOMBIE;
+    zcmem__block(heap, zcmem__heap_find(heap, addr))->use ^= ZCMEM__LIVE ^ ZCMEM__ZOMBIE;
   } else if (status != ZCMEM_OK) {
     return status;
   }
