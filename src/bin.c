@@ -22,10 +22,10 @@ static uint32_t take_aligned(const struct zcmem_heap *heap, uint32_t bin, uint32
 
 uint32_t zcmem__bin_fit_aligned(const struct zcmem_heap *heap, uint32_t need, uint64_t offset, uint64_t mask) {
   /* Candidates as they are: the request's own bin or the next that is not empty, and the one after that. */
-  uint32_t bin = zcmem__bin_next(heap, zcmem__sizeclass_bin(need)), id = ZCMEM__NIL;
+  uint32_t bin = zcmem__binmap_next(heap, zcmem__sizeclass_bin(need)), id = ZCMEM__NIL;
   for (uint32_t tries = 0; tries < 2u && bin != ZCMEM__NIL && id == ZCMEM__NIL; tries++) {
     id = take_aligned(heap, bin, need, offset, mask);
-    bin = zcmem__bin_next(heap, bin + 1u);
+    bin = zcmem__binmap_next(heap, bin + 1u);
   }
   if (id == ZCMEM__NIL && need + mask <= heap->at.quanta) {
     id = zcmem__bin_fit(heap, (uint32_t)(need + mask)); /* whatever its start, this one holds it */

@@ -5,11 +5,12 @@
  * An exact bin (sizeclass.h) is a doubly linked list through its blocks' descriptors. All sizes in it are equal, so the
  * first bin that is not empty is the best fit; and a block is put first or, if the first one has the lower address,
  * second: low addresses are taken first, which keeps the high ones together (fragmentation) at no search. Wide bins, whose blocks differ in size, are
- * another structure: wide.h. A bit for each bin says whether it is empty, a summary which words of bits are 0.
+ * another structure: wide.h.
  */
 #ifndef ZCMEM_SRC_BIN_H
 #define ZCMEM_SRC_BIN_H
 
+#include "binmap.h"
 #include "heap_impl.h"
 #include "wide.h"
 
@@ -35,7 +36,7 @@ ZCMEM__INLINE void zcmem__bin_insert(struct zcmem_heap *heap, struct zcmem__bloc
   block->bin_next = next;
   zcmem__block(heap, next)->bin_prev = id; /* maybe the sentinel's, which nobody reads */
   *(uint32_t *)zcmem__bits_select_pointer(second, &first_block->bin_next, head) = id;
-  zcmem__bin_mark(heap, size);
+  zcmem__binmap_set(heap, size);
 }
 
 /* Takes the block of `size` quanta out. */
@@ -48,7 +49,7 @@ ZCMEM__INLINE void zcmem__bin_remove(struct zcmem_heap *heap, const struct zcmem
   uint32_t *from_head = &zcmem__bin_heads(heap)[size], *from_prev = &zcmem__block(heap, prev)->bin_next;
   zcmem__block(heap, next)->bin_prev = prev;
   *(uint32_t *)zcmem__bits_select_pointer(prev == ZCMEM__NIL, from_head, from_prev) = next;
-  zcmem__bin_unmark(heap, size, (prev | next) == ZCMEM__NIL);
+  zcmem__binmap_lose(heap, size, (prev | next) == ZCMEM__NIL);
 }
 
 /* The block in the bins, of `before` quanta, is of `size` quanta now: moves it where it belongs. */
@@ -62,21 +63,6 @@ ZCMEM__INLINE void zcmem__bin_resize(struct zcmem_heap *heap, struct zcmem__bloc
   zcmem__bin_insert(heap, block, id, size);
 }
 
-/* The first bin at or above `bin` that is not empty; ZCMEM__NIL: none. */
-ZCMEM__INLINE uint32_t zcmem__bin_next(const struct zcmem_heap *heap, uint32_t bin) {
-  uint32_t word = bin >> 6;
-  uint64_t bits = heap->words[word] & (~UINT64_C(0) << (bin & 63u));
-  if (bits == 0) {
-    uint64_t words = heap->summary & (~UINT64_C(1) << word);
-    if (words == 0) {
-      return ZCMEM__NIL;
-    }
-    word = zcmem__bits_low64(words);
-    bits = heap->words[word];
-  }
-  return word << 6 | zcmem__bits_low64(bits);
-}
-
 /*
  * The block to take for a request of `need` quanta whose alignment is no more than the quantum: the smallest that fits
  * (of those in wide bins, among the bounded number looked at); ZCMEM__NIL iff no free block is large enough.
@@ -85,7 +71,7 @@ ZCMEM__INLINE uint32_t zcmem__bin_fit(const struct zcmem_heap *heap, uint32_t ne
   if (ZCMEM__UNLIKELY(need >= ZCMEM__BIN_WIDE)) {
     return zcmem__wide_fit(heap, need);
   }
-  uint32_t bin = zcmem__bin_next(heap, need);
+  uint32_t bin = zcmem__binmap_next(heap, need);
   if (ZCMEM__LIKELY(bin < ZCMEM__BIN_WIDE)) {
     return zcmem__bin_heads_const(heap)[bin]; /* of bin 0, where there is none: ZCMEM__NIL */
   }

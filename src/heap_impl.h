@@ -177,19 +177,6 @@ static inline bool zcmem__block_holds(const struct zcmem__block *block, uint32_t
   return gap + need <= block->size;
 }
 
-/* The bits that say which bins are empty. */
-ZCMEM__INLINE void zcmem__bin_mark(struct zcmem_heap *heap, uint32_t bin) {
-  heap->words[bin >> 6] |= zcmem__bits_one(bin & 63u);
-  heap->summary |= zcmem__bits_one(bin >> 6);
-}
-
-/* The bin has lost a block; no branch on whether it is empty now, which cannot be predicted. */
-ZCMEM__INLINE void zcmem__bin_unmark(struct zcmem_heap *heap, uint32_t bin, bool empty) {
-  uint64_t bits = heap->words[bin >> 6] & ~((uint64_t)empty << (bin & 63u));
-  heap->words[bin >> 6] = bits;
-  heap->summary &= ~((uint64_t)(bits == 0) << (bin >> 6));
-}
-
 static inline uint64_t zcmem__heap_bytes_of(const struct zcmem_heap *heap, uint32_t quanta) {
   return (uint64_t)quanta << heap->at.quantum_shift;
 }

@@ -2,7 +2,7 @@
 /* L1. Wide bins. See wide.h. */
 #include "wide.h"
 
-#include "bin.h"
+#include "binmap.h"
 
 /* ------------------------------------------------------------------------------------------ slots and pages -- */
 
@@ -137,34 +137,53 @@ static ZCMEM__NOINLINE void reorder(struct zcmem_heap *heap, uint32_t slot) {
 
 /* ------------------------------------------------------------------------------------------------- the calls -- */
 
-ZCMEM__INLINE void insert(struct zcmem_heap *heap, uint32_t bin, struct zcmem__block *block, uint32_t id,
-                          uint32_t size) {
+/* A ninth block and more: pages behind the first, and the order. */
+static ZCMEM__NOINLINE void insert_deep(struct zcmem_heap *heap, uint32_t bin, struct zcmem__block *block, uint32_t id,
+                                        uint32_t size) {
   uint32_t count = ++bin_at(heap, bin)->count;
-  if (ZCMEM__UNLIKELY(count > ZCMEM__PAGE) && count % ZCMEM__PAGE == 1u) {
+  if (count % ZCMEM__PAGE == 1u) {
     push_page(heap, bin);
   }
   uint32_t slot = last_slot(heap, bin, count);
   place(heap, slot, zcmem__wide_entry(size, block->start, slot), id);
-  zcmem__bin_mark(heap, bin);
-  if (ZCMEM__UNLIKELY(count > ZCMEM__PAGE)) {
+  reorder(heap, slot);
+}
+
+ZCMEM__INLINE void insert(struct zcmem_heap *heap, uint32_t bin, struct zcmem__block *block, uint32_t id,
+                          uint32_t size) {
+  uint32_t count = bin_at(heap, bin)->count, slot = first_page(bin) * ZCMEM__PAGE + count;
+  if (ZCMEM__UNLIKELY(count >= ZCMEM__PAGE)) {
+    insert_deep(heap, bin, block, id, size);
+    return;
+  }
+  bin_at(heap, bin)->count = count + 1u;
+  place(heap, slot, zcmem__wide_entry(size, block->start, slot), id);
+  zcmem__binmap_set(heap, bin);
+}
+
+static ZCMEM__NOINLINE void take_out_deep(struct zcmem_heap *heap, uint32_t bin, uint32_t slot) {
+  uint32_t left = --bin_at(heap, bin)->count, last = last_slot(heap, bin, left + 1u);
+  place(heap, slot, *entry_at(heap, last), id_of(heap, last));
+  *entry_at(heap, last) = 0;
+  if (left % ZCMEM__PAGE == 0) {
+    pop_page(heap, bin);
+  }
+  if (slot != last) {
     reorder(heap, slot);
   }
 }
 
-/* The bin's last block fills the hole. */
+/* The bin's last block fills the hole; it is put into its own place, if it is the one to take out. */
 ZCMEM__INLINE void take_out(struct zcmem_heap *heap, uint32_t bin, uint32_t slot) {
-  uint32_t left = --bin_at(heap, bin)->count, last = last_slot(heap, bin, left + 1u);
-  place(heap, slot, *entry_at(heap, last), id_of(heap, last)); /* its own place, if it is the last itself */
-  *entry_at(heap, last) = 0;
-  zcmem__bin_unmark(heap, bin, left == 0);
+  uint32_t left = bin_at(heap, bin)->count - 1u, last = first_page(bin) * ZCMEM__PAGE + left;
   if (ZCMEM__UNLIKELY(left >= ZCMEM__PAGE)) {
-    if (left % ZCMEM__PAGE == 0) {
-      pop_page(heap, bin);
-    }
-    if (slot != last) {
-      reorder(heap, slot);
-    }
+    take_out_deep(heap, bin, slot);
+    return;
   }
+  bin_at(heap, bin)->count = left;
+  place(heap, slot, *entry_at(heap, last), id_of(heap, last));
+  *entry_at(heap, last) = 0;
+  zcmem__binmap_lose(heap, bin, left == 0);
 }
 
 void zcmem__wide_insert(struct zcmem_heap *heap, struct zcmem__block *block, uint32_t id, uint32_t size) {
@@ -226,12 +245,12 @@ uint32_t zcmem__wide_take(const struct zcmem_heap *heap, uint32_t bin, uint32_t 
 }
 
 uint32_t zcmem__wide_fit(const struct zcmem_heap *heap, uint32_t need) {
-  uint32_t own = zcmem__sizeclass_wide(need), bin = zcmem__bin_next(heap, own);
+  uint32_t own = zcmem__sizeclass_wide(need), bin = zcmem__binmap_next(heap, own);
   if (bin == ZCMEM__NIL) {
     return ZCMEM__NIL;
   }
   uint32_t id = zcmem__wide_take(heap, bin, need);
-  if (id == ZCMEM__NIL && (bin = zcmem__bin_next(heap, own + 1u)) != ZCMEM__NIL) {
+  if (id == ZCMEM__NIL && (bin = zcmem__binmap_next(heap, own + 1u)) != ZCMEM__NIL) {
     id = zcmem__wide_take(heap, bin, need); /* the own bin's blocks are too small; in any other all fit */
   }
   return id;

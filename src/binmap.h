@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/* L1. Which bins are empty: a bit for each bin, and a summary that says which words of bits are 0. */
+#ifndef ZCMEM_SRC_BINMAP_H
+#define ZCMEM_SRC_BINMAP_H
+
+#include "heap_impl.h"
+
+/* The bin has a block. */
+ZCMEM__INLINE void zcmem__binmap_set(struct zcmem_heap *heap, uint32_t bin) {
+  heap->words[bin >> 6] |= zcmem__bits_one(bin & 63u);
+  heap->summary |= zcmem__bits_one(bin >> 6);
+}
+
+/* The bin has lost a block; no branch on whether it is empty now, which cannot be predicted. */
+ZCMEM__INLINE void zcmem__binmap_lose(struct zcmem_heap *heap, uint32_t bin, bool empty) {
+  uint64_t bits = heap->words[bin >> 6] & ~((uint64_t)empty << (bin & 63u));
+  heap->words[bin >> 6] = bits;
+  heap->summary &= ~((uint64_t)(bits == 0) << (bin >> 6));
+}
+
+/* The first bin at or above `bin` that is not empty; ZCMEM__NIL: none. */
+ZCMEM__INLINE uint32_t zcmem__binmap_next(const struct zcmem_heap *heap, uint32_t bin) {
+  uint32_t word = bin >> 6;
+  uint64_t bits = heap->words[word] & (~UINT64_C(0) << (bin & 63u));
+  if (bits == 0) {
+    uint64_t words = heap->summary & (~UINT64_C(1) << word);
+    if (words == 0) {
+      return ZCMEM__NIL;
+    }
+    word = zcmem__bits_low64(words);
+    bits = heap->words[word];
+  }
+  return word << 6 | zcmem__bits_low64(bits);
+}
+
+#endif
