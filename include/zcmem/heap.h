@@ -12,8 +12,9 @@
  * Cost: every call but init, attach, check and walk takes a number of steps that is bounded by a constant, whatever
  * the number of blocks; src/DESIGN.md publishes the bound and a test counts it.
  *
- * Algorithm: TLSF (Masmano, Ripoll, Crespo, Real: "TLSF: a new dynamic memory allocator for real-time systems", ECRTS
- * 2004) with out-of-band descriptors and a bounded best-fit probe; see src/DESIGN.md.
+ * Algorithm: after TLSF (Masmano, Ripoll, Crespo, Real: "TLSF: a new dynamic memory allocator for real-time systems",
+ * ECRTS 2004), with descriptors out of band, a bin for each size of up to 1023 quanta (the first block found is the
+ * best fit), TLSF's two levels above with a bounded look for the best fit, and immediate merging; see src/DESIGN.md.
  */
 #ifndef ZCMEM_HEAP_H
 #define ZCMEM_HEAP_H
@@ -32,7 +33,7 @@ struct zcmem_heap;
 /* The most live blocks that a heap can be made for. */
 #define ZCMEM_MAX_BLOCKS 0x7ffffffu
 
-/* How often one block can be pinned at the same time. */
+/* How often one block can be pinned at the same time, and how many transfers can use it. */
 #define ZCMEM_MAX_PINS 0x7fffu
 
 /* The image's bytes are zero already (fresh from calloc, mmap, .bss): init need not clear and so not touch them. */
@@ -50,7 +51,7 @@ struct zcmem_heap_config {
 enum zcmem_block_state {
   ZCMEM_BLOCK_FREE = 0,  /* can be handed out */
   ZCMEM_BLOCK_LIVE = 1,  /* handed out */
-  ZCMEM_BLOCK_ZOMBIE = 2 /* freed by its owner while pinned; becomes free at the last unpin */
+  ZCMEM_BLOCK_ZOMBIE = 2 /* freed by its owner while in use; becomes free when its last pin or transfer ends */
 };
 
 struct zcmem_block_info {
@@ -79,8 +80,12 @@ struct zcmem_heap_info {
  * Bytes of image that a heap of this config needs; 0 iff the config is invalid, that is: config is NULL, the quantum
  * is no power of two or above 2^31, size is 0 or base + size is beyond 2^64, the range holds no whole quantum (a range
  * based at 0 gives up its first one) or more than 2^32 - 1 of them, max_blocks is 0 or above ZCMEM_MAX_BLOCKS, flags
- * has unknown bits, or the image would not fit a size_t. About 75 bytes for each of max_blocks and 0.5 to 4 for each
- * kilobyte of size. O(1), thread-safe.
+ * has unknown bits, or the image would not fit a size_t.
+ *
+ * For each of max_blocks 72 to 98 bytes where the range has 2 to 64 quanta for each, 95 to 130 up to 1024 quanta, 125
+ * to 160 up to 256 Ki, less than 200 beyond; and 5 to 111 KB for header and bins, growing with the logarithm of the size
+ * (less below 1024 quanta). So, with quanta of 128 bytes, 64 Ki blocks in 256 MiB take 5.4 MB, 1 Mi blocks in 64 GiB
+ * 108 MB. O(1), thread-safe.
  */
 ZCMEM_API size_t zcmem_heap_bytes(const struct zcmem_heap_config *config);
 
@@ -91,15 +96,17 @@ ZCMEM_API size_t zcmem_heap_bytes(const struct zcmem_heap_config *config);
  *
  * OK: *heap is the heap (it lies in the image). EINVAL iff an argument is NULL, image is misaligned or the config is
  * invalid (see zcmem_heap_bytes). ENOMEM iff bytes < zcmem_heap_bytes(config).
- * Cost: clears the image's tables unless ZCMEM_HEAP_ZEROED says that they are zero: then about 16 KiB are touched.
+ * Cost: clears the whole image, unless ZCMEM_HEAP_ZEROED says that it is zero: then only the header and two
+ * descriptors are touched, half a kilobyte.
  */
 ZCMEM_API enum zcmem_status zcmem_heap_init(void *image, size_t bytes, const struct zcmem_heap_config *config,
                                             struct zcmem_heap **heap);
 
 /*
  * Finds the heap in an image that was made by zcmem_heap_init, here or in another place, and copied, mapped or read
- * from a file. The image is not trusted: its whole content is checked first (as zcmem_heap_check does), so that what
- * is handed out here is safe to use.
+ * from a file. Its content is checked first (as zcmem_heap_check does), so that what is handed out here is safe to use;
+ * but for what no block has needed yet, which is not read and must be zero, as init left it. So an image from a source
+ * that is not trusted at all needs more than this call.
  *
  * OK: *heap is the heap. EINVAL iff an argument is NULL or image is not aligned to 64 bytes. ECORRUPT iff the image
  * is not a heap of this version and byte order, is cut short, or breaks an invariant. Cost: as zcmem_heap_check.
@@ -128,8 +135,8 @@ ZCMEM_API enum zcmem_status zcmem_heap_alloc(struct zcmem_heap *heap, hal_size_t
 ZCMEM_API enum zcmem_status zcmem_heap_free(struct zcmem_heap *heap, hal_addr_t addr);
 
 /*
- * As zcmem_heap_free, but a pinned block becomes a zombie: no longer live for any call but unpin, and freed by the
- * last unpin. *deferred (may be NULL) tells which. Never EBUSY.
+ * As zcmem_heap_free, but a block that is pinned or in a transfer becomes a zombie: no longer live for any call but
+ * unpin and end_transfer, and freed by the last of these. *deferred (may be NULL) tells which. Never EBUSY.
  */
 ZCMEM_API enum zcmem_status zcmem_heap_free_deferred(struct zcmem_heap *heap, hal_addr_t addr, bool *deferred);
 
@@ -183,7 +190,8 @@ ZCMEM_API enum zcmem_status zcmem_heap_unpin(struct zcmem_heap *heap, hal_addr_t
 /*
  * The same for a transfer of `size` bytes from `any` on, counted apart from the users' pins so that an unpin too many
  * cannot pull the block from under a copy that runs. EBOUNDS iff the range leaves the bytes that were requested for
- * the block. *info (may be NULL) is the block, as it is after the call (as it was, where it got free).
+ * the block. EBUSY iff ZCMEM_MAX_PINS transfers use it (begin) or none (end). *info (may be NULL) is the block, as it
+ * is after the call.
  */
 ZCMEM_API enum zcmem_status zcmem_heap_begin_transfer(struct zcmem_heap *heap, hal_addr_t any, hal_size_t size,
                                                       struct zcmem_block_info *info);
@@ -200,17 +208,18 @@ ZCMEM_API enum zcmem_status zcmem_heap_walk(const struct zcmem_heap *heap,
                                             bool (*visit)(void *ctx, const struct zcmem_block_info *info), void *ctx);
 
 /*
- * Checks every invariant of the heap (src/DESIGN.md numbers them). Reads only; never loops or reads outside of the
- * image, whatever is in it.
+ * Checks every invariant of the heap (src/DESIGN.md numbers them). Reads only, and never loops, whatever is in the
+ * image. How long the image is it takes from the image itself; zcmem_heap_check_detail does not.
  *
  * OK: all hold. EINVAL iff heap is NULL. ECORRUPT: zcmem_heap_check_detail names the first one that is broken.
- * Cost: O(blocks + image bytes of the index).
+ * Cost: O(max_blocks), since the index is read as a whole.
  */
 ZCMEM_API enum zcmem_status zcmem_heap_check(const struct zcmem_heap *heap);
 
 /*
- * As zcmem_heap_check, of an image of `bytes` bytes; *broken (may be NULL) becomes the name of the first broken
- * invariant, a constant string such as "I4: two free neighbours", or NULL.
+ * As zcmem_heap_check, of an image of `bytes` bytes, and reads nothing outside of these; *broken (may be NULL) becomes
+ * the name of the first broken invariant, a constant string such as "I3: two free neighbours", or NULL. EINVAL iff
+ * image is NULL or not aligned to 64 bytes.
  */
 ZCMEM_API enum zcmem_status zcmem_heap_check_detail(const void *image, size_t bytes, const char **broken);
 
