@@ -40,13 +40,9 @@ static bool check_header(struct checker *check, size_t bytes) {
   if (bytes < sizeof *heap || heap->magic != ZCMEM__MAGIC) {
     return fail(check, "I1: no heap image of this version and byte order");
   }
-  if (at->quantum_shift > 31u || at->quanta == 0) {
-    return fail(check, "I1: geometry");
-  }
-  const struct zcmem_heap_config config = {.base = at->base,
-                                           .size = (hal_size_t)at->quanta << at->quantum_shift,
-                                           .quantum = (hal_size_t)1 << at->quantum_shift,
-                                           .max_blocks = at->max_blocks};
+  const uint32_t shift = at->quantum_shift & 31u; /* if it is more, the layouts differ */
+  const struct zcmem_heap_config config = {at->base, (hal_size_t)at->quanta << shift, (hal_size_t)1 << shift,
+                                           at->max_blocks, 0};
   struct zcmem__layout expected;
   if (!zcmem__heap_layout(&config, &expected) || !zcmem__bits_equal(&expected, at, sizeof expected)) {
     return fail(check, "I1: the layout does not follow from the geometry");
@@ -54,25 +50,20 @@ static bool check_header(struct checker *check, size_t bytes) {
   if (bytes < at->bytes) {
     return fail(check, "I1: the image is cut short");
   }
-  if (heap->next_id < 2u * ZCMEM__ID || heap->next_id % ZCMEM__ID != 0 || heap->next_id / ZCMEM__ID > at->descriptors || heap->pages < at->wide_bins ||
-      heap->pages > at->pages || heap->tables < 1u || heap->tables > at->tables || heap->live > at->max_blocks) {
+  if (heap->next_id < 2u * ZCMEM__ID || heap->next_id % ZCMEM__ID != 0 || heap->next_id / ZCMEM__ID > at->descriptors ||
+      heap->pages < at->wide_bins || heap->pages > at->pages || heap->tables < 1u || heap->tables > at->tables ||
+      heap->live > at->max_blocks) {
     return fail(check, "I1: a count is beyond its table");
   }
-  return true;
+  return heap->reserved == 0 || fail(check, "I1: a reserved field is not 0");
 }
 
-/* I2, I3, I4, I9 */
-static bool check_block(struct checker *check, const struct zcmem__block *block, uint64_t *slack) {
-  const struct zcmem_heap *heap = check->heap;
-  if (block->use == ZCMEM__FREE) {
-    check->free_blocks++;
-    return true;
-  }
+/* I4: a live block or a zombie. Its slack is less than a quantum, or just one if it is a block of no bytes. */
+static bool check_live(struct checker *check, const struct zcmem__block *block, uint64_t *slack) {
   if (zcmem__block_state(block) != ZCMEM__LIVE && zcmem__block_state(block) != ZCMEM__ZOMBIE) {
     return fail(check, "I4: a block of the chain has no state");
   }
-  if (block->slack > zcmem__heap_bytes_of(heap, 1) ||
-      (block->slack == zcmem__heap_bytes_of(heap, 1) && block->size != 1u)) {
+  if (block->slack > zcmem__heap_bytes_of(check->heap, 1) - (block->size != 1u)) {
     return fail(check, "I4: a live block has more slack than a quantum");
   }
   if (block->use == ZCMEM__ZOMBIE) {
@@ -82,16 +73,16 @@ static bool check_block(struct checker *check, const struct zcmem__block *block,
   return true;
 }
 
+/* I2, I3, I9 */
 static bool check_chain(struct checker *check) {
   const struct zcmem_heap *heap = check->heap;
   const struct zcmem__block *sentinel = block_of(check, ZCMEM__NIL);
   if (sentinel->start != UINT32_MAX || sentinel->use != ZCMEM__UNUSED || sentinel->size != 0) {
     return fail(check, "I2: the sentinel");
   }
-  uint32_t at = 0, free_quanta = 0, before = ZCMEM__NIL;
-  bool free_before = false;
+  uint32_t at = 0, free_quanta = 0;
   uint64_t slack = 0;
-  zcmem__link link = sentinel->next;
+  zcmem__link before = ZCMEM__NIL, link = sentinel->next;
   while (zcmem__link_id(link) != ZCMEM__NIL) {
     uint32_t id = zcmem__link_id(link);
     if (!is_id(check, id) || (link & (ZCMEM__ID - 2u)) != 0 || ++check->blocks >= heap->next_id / ZCMEM__ID) {
@@ -102,54 +93,48 @@ static bool check_chain(struct checker *check) {
     if (block->start != at || block->size == 0 || block->size > heap->at.quanta - at) {
       return fail(check, "I2: a block does not start where the one before it ends");
     }
-    if (block->prev != zcmem__link_to(before, free_before) || zcmem__link_free(link) != is_free) {
+    if (block->prev != before || zcmem__link_free(link) != is_free) {
       return fail(check, "I2: a link does not name its neighbour and its state");
     }
-    if (is_free && free_before) {
+    if (is_free && zcmem__link_free(before)) {
       return fail(check, "I3: two free neighbours");
     }
-    if (!check_block(check, block, &slack)) {
+    if (!is_free && !check_live(check, block, &slack)) {
       return false;
     }
+    check->free_blocks += is_free ? 1u : 0u;
     free_quanta += is_free ? block->size : 0;
     at += block->size;
-    before = id;
-    free_before = is_free;
+    before = link;
     link = block->next;
   }
-  if (at != heap->at.quanta || link != ZCMEM__NIL || sentinel->prev != zcmem__link_to(before, free_before)) {
+  if (at != heap->at.quanta || link != ZCMEM__NIL || sentinel->prev != before) {
     return fail(check, "I2: the chain does not end where the heap ends");
   }
-  if (free_quanta != heap->free_quanta || slack != heap->slack || check->free_blocks != heap->free_blocks ||
-      check->blocks - check->free_blocks != heap->live) {
-    return fail(check, "I9: a counter differs from what it counts");
-  }
-  return true;
+  return (free_quanta == heap->free_quanta && slack == heap->slack && check->free_blocks == heap->free_blocks &&
+          check->blocks - check->free_blocks == heap->live) ||
+         fail(check, "I9: a counter differs from what it counts");
 }
 
-/* I5: a block of a bin; where it says that it is (its neighbour in the list, or its slot) comes later. */
-static bool check_member(struct checker *check, uint32_t bin, uint32_t id) {
+/* I5: a block of a bin; `place` is the one before it in the list, or its slot. */
+static bool check_member(struct checker *check, uint32_t bin, uint32_t id, uint32_t place) {
   if (!is_id(check, id) || ++check->bin_entries > check->free_blocks) {
     return fail(check, "I5: a bin names no descriptor, or goes round in a circle");
   }
   const struct zcmem__block *block = block_of(check, id);
-  if (block->use != ZCMEM__FREE || block->next == ZCMEM__NIL || block->size == 0 || zcmem__sizeclass_bin(block->size) != bin) {
+  if (block->use != ZCMEM__FREE || block->next == ZCMEM__NIL || zcmem__sizeclass_bin(block->size) != bin) {
     return fail(check, "I5: a block in the wrong bin");
   }
-  return true;
+  return block->bin_prev == place || fail(check, "I5: a block does not say where in its bin it stands");
 }
 
 /* I5: the list of an exact bin. */
 static bool check_exact_bin(struct checker *check, uint32_t bin) {
-  uint32_t prev = ZCMEM__NIL;
-  for (uint32_t id = zcmem__bin_heads_const(check->heap)[bin]; id != ZCMEM__NIL; id = block_of(check, id)->bin_next) {
-    if (!check_member(check, bin, id)) {
+  uint32_t prev = ZCMEM__NIL, id = zcmem__bin_heads_const(check->heap)[bin];
+  for (; id != ZCMEM__NIL; prev = id, id = block_of(check, id)->bin_next) {
+    if (!check_member(check, bin, id, prev)) {
       return false;
     }
-    if (block_of(check, id)->bin_prev != prev) {
-      return fail(check, "I5: the list of a bin does not lead back");
-    }
-    prev = id;
   }
   return true;
 }
@@ -162,8 +147,14 @@ static const struct zcmem__wide_links *links_of(const struct checker *check, uin
   return ZCMEM__CONST_TABLE(struct zcmem__wide_links, check->heap, check->heap->at.links_at) + page;
 }
 
-static uint64_t entry_of(const struct checker *check, uint32_t slot) {
-  return page_of(check, slot / ZCMEM__PAGE)->entry[slot % ZCMEM__PAGE];
+static const struct zcmem__index_table nothing;
+_Static_assert(sizeof nothing >= sizeof((struct zcmem__wide_page *)0)->entry, "as long as what it is compared with");
+
+/* An empty page, but for ids, which mean nothing without entries. */
+static bool page_is_empty(const struct checker *check, uint32_t page) {
+  const struct zcmem__wide_page *at = page_of(check, page);
+  return zcmem__bits_equal(at->entry, &nothing, sizeof at->entry) &&
+         zcmem__bits_equal(at->child, &nothing, sizeof at->child);
 }
 
 /* I6: the page's place among the bin's pages, of which `first` is the first; it comes behind `before`. */
@@ -179,11 +170,9 @@ static bool check_page_links(struct checker *check, uint32_t first, uint32_t pag
     expected = parent % ZCMEM__PAGE != ZCMEM__PAGE - 1u ? parent + 1u
                                                         : links_of(check, parent / ZCMEM__PAGE)->next * ZCMEM__PAGE;
   }
-  if (at->prev != before || at->parent != expected ||
-      page_of(check, expected / ZCMEM__PAGE)->child[expected % ZCMEM__PAGE] != page) {
-    return fail(check, "I6: a page of a wide bin is not linked with its parent and its neighbours");
-  }
-  return true;
+  return (at->prev == before && at->parent == expected && at->reserved == 0 &&
+          page_of(check, expected / ZCMEM__PAGE)->child[expected % ZCMEM__PAGE] == page) ||
+         fail(check, "I6: a page of a wide bin is not linked with its parent and its neighbours");
 }
 
 /* I5, I6, I7: the pages of a wide bin and what is in them. */
@@ -202,37 +191,38 @@ static bool check_wide_bin(struct checker *check, uint32_t bin) {
         return fail(check, "I6: a wide bin has too many pages or too few");
       }
       children -= has_child ? 1u : 0u;
+      if (left == 0 && at->entry[i] != 0) {
+        return fail(check, "I5: a vacant entry of a wide bin is not empty");
+      }
       if (left == 0) {
-        if (at->entry[i] != 0) {
-          return fail(check, "I5: a vacant entry of a wide bin is not empty");
-        }
         continue;
       }
       left--;
-      if (!check_member(check, bin, at->id[i])) {
+      if (!check_member(check, bin, at->id[i], slot)) {
         return false;
       }
       const struct zcmem__block *block = block_of(check, at->id[i]);
-      if (block->bin_prev != slot || zcmem__wide_entry(block->size, block->start, slot) != at->entry[i]) {
+      if (zcmem__wide_entry(block->size, block->start, slot) != at->entry[i]) {
         return fail(check, "I5: an entry of a wide bin does not match its block");
       }
-      if (page != first && block->size > zcmem__wide_size(entry_of(check, links_of(check, page)->parent))) {
+      const uint32_t up = links_of(check, page)->parent; /* of the first page there is none: 0 */
+      if (page != first && block->size > zcmem__wide_size(page_of(check, up / ZCMEM__PAGE)->entry[up % ZCMEM__PAGE])) {
         return fail(check, "I7: a block is larger than its parent in the bin");
       }
     }
     if (left == 0) {
       break;
     }
-    uint32_t next = links_of(check, page)->next;
-    if (!check_page_links(check, first, next, page)) {
+    uint32_t before = page;
+    page = links_of(check, before)->next;
+    if (!check_page_links(check, first, page, before)) {
       return false;
     }
-    page = next;
   }
-  if (links_of(check, page)->next != ZCMEM__NIL || wide->tail + first != page) {
-    return fail(check, "I6: the last page of a wide bin");
-  }
-  return true;
+  const struct zcmem__wide_links *ends = links_of(check, first);
+  return (ends->parent == 0 && ends->prev == ZCMEM__NIL && ends->reserved == 0 &&
+          links_of(check, page)->next == ZCMEM__NIL && wide->tail + first == page) ||
+         fail(check, "I6: the first or the last page of a wide bin");
 }
 
 /* I5: the bits that say which bins are empty, and each bin. */
@@ -240,56 +230,54 @@ static bool check_bins(struct checker *check) {
   const struct zcmem_heap *heap = check->heap;
   const struct zcmem__wide_bin *wide = ZCMEM__CONST_TABLE(struct zcmem__wide_bin, heap, heap->at.wide_at);
   for (uint32_t bin = 0; bin < 64u * ZCMEM__BIN_WORDS; bin++) {
-    bool occupied = false;
-    if (bin < heap->at.exact_bins) {
-      occupied = zcmem__bin_heads_const(heap)[bin] != ZCMEM__NIL;
-    } else if (bin >= ZCMEM__BIN_WIDE && bin - ZCMEM__BIN_WIDE < heap->at.wide_bins) {
-      occupied = wide[bin - ZCMEM__BIN_WIDE].count != 0;
-    }
-    if (occupied != ((heap->words[bin >> 6] >> (bin & 63u) & 1u) != 0)) {
+    const bool is_exact = bin < heap->at.exact_bins;
+    const bool is_wide = !is_exact && bin - ZCMEM__BIN_WIDE < heap->at.wide_bins; /* wraps to a lot for none of both */
+    uint32_t some = is_exact ? zcmem__bin_heads_const(heap)[bin] : is_wide ? wide[bin - ZCMEM__BIN_WIDE].count : 0;
+    if ((some != 0) != ((heap->words[bin >> 6] >> (bin & 63u) & 1u) != 0)) {
       return fail(check, "I5: a bit does not say whether its bin is empty");
     }
-    if (bin < heap->at.exact_bins ? !check_exact_bin(check, bin)
-                                  : bin - ZCMEM__BIN_WIDE < heap->at.wide_bins && !check_wide_bin(check, bin)) {
+    if ((is_exact && !check_exact_bin(check, bin)) || (is_wide && !check_wide_bin(check, bin))) {
       return false;
     }
   }
-  for (uint32_t word = 0; word < 64u; word++) {
-    bool any = word < ZCMEM__BIN_WORDS && heap->words[word] != 0;
-    if (any != ((heap->summary >> word & 1u) != 0)) {
-      return fail(check, "I5: the summary does not say which words are 0");
-    }
+  uint64_t summary = 0;
+  for (uint32_t word = 0; word < ZCMEM__BIN_WORDS; word++) {
+    summary |= (uint64_t)(heap->words[word] != 0) << word;
+  }
+  if (summary != heap->summary) {
+    return fail(check, "I5: the summary does not say which words are 0");
   }
   uint32_t tail = zcmem__link_free(block_of(check, ZCMEM__NIL)->prev) ? 1u : 0u;
-  return check->bin_entries + tail == check->free_blocks ? true : fail(check, "I5: a hole is in no bin");
+  return check->bin_entries + tail == check->free_blocks || fail(check, "I5: a hole is in no bin");
 }
 
-/* I6, I8: what is not in use is in its list, and all of it. A list of the right length that ends has no circle. */
+/*
+ * I6, I8: what is not in use is in its list, and all of it. A list of the right length that ends has no circle. What
+ * was never in use is taken without a look at it, so it is as empty.
+ */
 static bool check_unused(struct checker *check) {
   const struct zcmem_heap *heap = check->heap;
-  uint32_t id = heap->unused;
-  for (uint32_t left = heap->next_id / ZCMEM__ID - 1u - check->blocks; left > 0; left--) {
-    if (!is_id(check, id) || block_of(check, id)->use != ZCMEM__UNUSED) {
-      return fail(check, "I8: the list of unused descriptors");
-    }
+  uint32_t id = heap->unused, left = heap->next_id / ZCMEM__ID - 1u - check->blocks;
+  for (; left > 0 && is_id(check, id) && block_of(check, id)->use == ZCMEM__UNUSED; left--) {
     id = block_of(check, id)->next;
   }
-  if (id != ZCMEM__NIL) {
+  if (left > 0 || id != ZCMEM__NIL) {
     return fail(check, "I8: the list of unused descriptors");
   }
+  bool empty = true;
   uint32_t page = heap->unused_page;
-  for (uint32_t left = heap->pages - heap->at.wide_bins - check->wide_pages; left > 0; left--) {
-    if (page < heap->at.wide_bins || page >= heap->pages) {
-      return fail(check, "I6: the list of unused pages");
-    }
-    for (uint32_t i = 0; i < ZCMEM__PAGE; i++) {
-      if (page_of(check, page)->entry[i] != 0 || page_of(check, page)->child[i] != ZCMEM__NIL) {
-        return fail(check, "I6: an unused page is not empty");
-      }
-    }
+  left = heap->pages - heap->at.wide_bins - check->wide_pages;
+  for (; left > 0 && page >= heap->at.wide_bins && page < heap->pages; left--) {
+    empty = empty && page_is_empty(check, page);
     page = links_of(check, page)->next;
   }
-  return page == ZCMEM__NIL ? true : fail(check, "I6: the list of unused pages");
+  if (left > 0 || page != ZCMEM__NIL) {
+    return fail(check, "I6: the list of unused pages");
+  }
+  for (page = heap->pages; page < heap->at.pages; page++) {
+    empty = empty && page_is_empty(check, page);
+  }
+  return empty || fail(check, "I6: an unused page is not empty");
 }
 
 /* The live block behind `id` in the chain, which has been checked. */
@@ -298,6 +286,14 @@ static uint32_t live_after(const struct checker *check, uint32_t id) {
     id = zcmem__link_id(block_of(check, id)->next);
   } while (id != ZCMEM__NIL && block_of(check, id)->use == ZCMEM__FREE);
   return id;
+}
+
+static const struct zcmem__index_table *table_of(const struct checker *check, uint32_t table) {
+  return ZCMEM__CONST_TABLE(struct zcmem__index_table, check->heap, check->heap->at.tables_at) + table;
+}
+
+static const uint32_t *count_of(const struct checker *check, uint32_t table) {
+  return ZCMEM__CONST_TABLE(uint32_t, check->heap, check->heap->at.table_counts_at) + table;
 }
 
 /*
@@ -314,32 +310,26 @@ static bool check_index_entry(struct checker *check, uint32_t entry, uint32_t sh
       check->next_live = live_after(check, check->next_live);
       ++*count;
     }
-    if (*count > ZCMEM__INDEX_MOST || entry != (*count == 0 ? 0 : zcmem__index_entry(first, *count))) {
-      return fail(check, "I10: an entry of the index does not name the first live block and how many there are");
-    }
-    return true;
+    return (*count <= ZCMEM__INDEX_MOST && entry == (*count == 0 ? 0 : zcmem__index_entry(first, *count))) ||
+           fail(check, "I10: an entry of the index does not name the first live block and how many there are");
   }
   uint32_t table = entry >> 4;
-  if (shift < ZCMEM__INDEX_BITS || table == ZCMEM__NIL || table >= heap->tables ||
-      ++check->tables >= heap->tables) {
+  if (shift < ZCMEM__INDEX_BITS || table == ZCMEM__NIL || table >= heap->tables || ++check->tables >= heap->tables) {
     return fail(check, "I10: a table of the index is none");
   }
   shift -= ZCMEM__INDEX_BITS;
   for (uint32_t i = 0; i < 1u << ZCMEM__INDEX_BITS; i++) {
-    uint32_t below = ZCMEM__CONST_TABLE(struct zcmem__index_table, heap, heap->at.tables_at)[table].entry[i], part;
-    if (!check_index_entry(check, below, shift, start + ((uint64_t)i << shift), &part)) {
+    uint32_t part;
+    if (!check_index_entry(check, table_of(check, table)->entry[i], shift, start + ((uint64_t)i << shift), &part)) {
       return false;
     }
     *count += part;
   }
-  if (*count <= ZCMEM__INDEX_LEAST ||
-      *count != ZCMEM__CONST_TABLE(uint32_t, heap, heap->at.table_counts_at)[table]) {
-    return fail(check, "I10: the count of a table of the index");
-  }
-  return true;
+  return (*count > ZCMEM__INDEX_LEAST && *count == *count_of(check, table)) ||
+         fail(check, "I10: the count of a table of the index");
 }
 
-/* I10: the pages of the index, and its tables that are not in use. */
+/* I10: the pages of the index, and its tables that are not in use, or never were: as I6 and I8. */
 static bool check_index(struct checker *check) {
   const struct zcmem_heap *heap = check->heap;
   check->next_live = live_after(check, ZCMEM__NIL);
@@ -349,19 +339,19 @@ static bool check_index(struct checker *check) {
       return false;
     }
   }
-  uint32_t table = heap->unused_table;
-  for (uint32_t left = heap->tables - 1u - check->tables; left > 0; left--) {
-    if (table == ZCMEM__NIL || table >= heap->tables) {
-      return fail(check, "I10: the list of unused tables");
-    }
-    for (uint32_t i = 0; i < 1u << ZCMEM__INDEX_BITS; i++) {
-      if (ZCMEM__CONST_TABLE(struct zcmem__index_table, heap, heap->at.tables_at)[table].entry[i] != 0) {
-        return fail(check, "I10: an unused table is not empty");
-      }
-    }
-    table = ZCMEM__CONST_TABLE(uint32_t, heap, heap->at.table_counts_at)[table];
+  bool empty = true;
+  uint32_t table = heap->unused_table, left = heap->tables - 1u - check->tables;
+  for (; left > 0 && table != ZCMEM__NIL && table < heap->tables; left--) {
+    empty = empty && zcmem__bits_equal(table_of(check, table), &nothing, sizeof nothing);
+    table = *count_of(check, table);
   }
-  return table == ZCMEM__NIL ? true : fail(check, "I10: the list of unused tables");
+  if (left > 0 || table != ZCMEM__NIL) {
+    return fail(check, "I10: the list of unused tables");
+  }
+  for (table = heap->tables; table < heap->at.tables; table++) {
+    empty = empty && zcmem__bits_equal(table_of(check, table), &nothing, sizeof nothing);
+  }
+  return empty || fail(check, "I10: an unused table is not empty");
 }
 
 /* I11: each level of the bitmap says which words of the one below are not 0, and nothing beyond them. */
@@ -371,10 +361,9 @@ static bool check_levels(struct checker *check) {
   for (uint32_t level = 0; level < heap->at.levels; level++) {
     const uint64_t *words = ZCMEM__CONST_TABLE(uint64_t, heap, heap->at.level_at[level]);
     const uint64_t *below = level == 0 ? NULL : ZCMEM__CONST_TABLE(uint64_t, heap, heap->at.level_at[level - 1u]);
-    const uint32_t *index = zcmem__index_const(heap);
     uint64_t next = (bits + 63u) / 64u;
     for (uint64_t bit = 0; bit < next * 64u; bit++) {
-      bool expected = bit < bits && (below == NULL ? index[bit] != ZCMEM__NIL : below[bit] != 0);
+      bool expected = bit < bits && (below == NULL ? zcmem__index_const(heap)[bit] != 0 : below[bit] != 0);
       if (((words[bit / 64u] >> (bit % 64u) & 1u) != 0) != expected) {
         return fail(check, "I11: a bit of the index's bitmap");
       }
@@ -402,10 +391,7 @@ enum zcmem_status zcmem_heap_check(const struct zcmem_heap *heap) {
 }
 
 enum zcmem_status zcmem_heap_attach(void *image, size_t bytes, struct zcmem_heap **heap) {
-  if (heap == NULL) {
-    return ZCMEM_EINVAL;
-  }
-  enum zcmem_status status = zcmem_heap_check_detail(image, bytes, NULL);
+  enum zcmem_status status = heap == NULL ? ZCMEM_EINVAL : zcmem_heap_check_detail(image, bytes, NULL);
   if (status == ZCMEM_OK) {
     *heap = image;
   }
