@@ -23,7 +23,7 @@ ZCMEM__INLINE const uint32_t *zcmem__bin_heads_const(const struct zcmem_heap *he
 }
 
 /* Adds block `id` of `size` quanta. */
-ZCMEM__INLINE void zcmem__bin_insert(struct zcmem_heap *heap, struct zcmem__block *block, uint32_t id, uint32_t size) {
+ZCMEM__HOT void zcmem__bin_insert(struct zcmem_heap *heap, struct zcmem__block *block, uint32_t id, uint32_t size) {
   if (ZCMEM__UNLIKELY(size >= ZCMEM__BIN_WIDE)) {
     zcmem__wide_insert(heap, block, id, size);
     return;
@@ -40,7 +40,7 @@ ZCMEM__INLINE void zcmem__bin_insert(struct zcmem_heap *heap, struct zcmem__bloc
 }
 
 /* Takes the block of `size` quanta out. */
-ZCMEM__INLINE void zcmem__bin_remove(struct zcmem_heap *heap, const struct zcmem__block *block, uint32_t size) {
+ZCMEM__HOT void zcmem__bin_remove(struct zcmem_heap *heap, const struct zcmem__block *block, uint32_t size) {
   if (ZCMEM__UNLIKELY(size >= ZCMEM__BIN_WIDE)) {
     zcmem__wide_remove(heap, block, size);
     return;
@@ -53,7 +53,7 @@ ZCMEM__INLINE void zcmem__bin_remove(struct zcmem_heap *heap, const struct zcmem
 }
 
 /* The block in the bins, of `before` quanta, is of `size` quanta now: moves it where it belongs. */
-ZCMEM__INLINE void zcmem__bin_resize(struct zcmem_heap *heap, struct zcmem__block *block, uint32_t id, uint32_t before,
+ZCMEM__HOT void zcmem__bin_resize(struct zcmem_heap *heap, struct zcmem__block *block, uint32_t id, uint32_t before,
                                      uint32_t size) {
   if (ZCMEM__UNLIKELY((before >= ZCMEM__BIN_WIDE) & (size >= ZCMEM__BIN_WIDE))) {
     zcmem__wide_resize(heap, block, id, before, size);
@@ -67,7 +67,7 @@ ZCMEM__INLINE void zcmem__bin_resize(struct zcmem_heap *heap, struct zcmem__bloc
  * The block to take for a request of `need` quanta whose alignment is no more than the quantum: the smallest that fits
  * (of those in wide bins, among the bounded number looked at); ZCMEM__NIL iff no free block is large enough.
  */
-ZCMEM__INLINE uint32_t zcmem__bin_fit(const struct zcmem_heap *heap, uint32_t need) {
+ZCMEM__HOT uint32_t zcmem__bin_fit(const struct zcmem_heap *heap, uint32_t need) {
   if (ZCMEM__UNLIKELY(need >= ZCMEM__BIN_WIDE)) {
     return zcmem__wide_fit(heap, need);
   }

@@ -6,20 +6,20 @@
 #include "heap_impl.h"
 
 /* The bin has a block. */
-ZCMEM__INLINE void zcmem__binmap_set(struct zcmem_heap *heap, uint32_t bin) {
+ZCMEM__HOT void zcmem__binmap_set(struct zcmem_heap *heap, uint32_t bin) {
   heap->words[bin >> 6] |= zcmem__bits_one(bin & 63u);
   heap->summary |= zcmem__bits_one(bin >> 6);
 }
 
 /* The bin has lost a block; no branch on whether it is empty now, which cannot be predicted. */
-ZCMEM__INLINE void zcmem__binmap_lose(struct zcmem_heap *heap, uint32_t bin, bool empty) {
+ZCMEM__HOT void zcmem__binmap_lose(struct zcmem_heap *heap, uint32_t bin, bool empty) {
   uint64_t bits = heap->words[bin >> 6] & ~((uint64_t)empty << (bin & 63u));
   heap->words[bin >> 6] = bits;
   heap->summary &= ~((uint64_t)(bits == 0) << (bin >> 6));
 }
 
 /* The first bin at or above `bin` that is not empty; ZCMEM__NIL: none. */
-ZCMEM__INLINE uint32_t zcmem__binmap_next(const struct zcmem_heap *heap, uint32_t bin) {
+ZCMEM__HOT uint32_t zcmem__binmap_next(const struct zcmem_heap *heap, uint32_t bin) {
   uint32_t word = bin >> 6;
   uint64_t bits = heap->words[word] & (~UINT64_C(0) << (bin & 63u));
   if (bits == 0) {

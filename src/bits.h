@@ -10,29 +10,37 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* In front of a short loop on a hot path. */
-#if defined(__clang__)
-#define ZCMEM__UNROLL _Pragma("clang loop unroll(full)")
-#elif defined(__GNUC__)
-#define ZCMEM__UNROLL _Pragma("GCC unroll 8")
-#else
-#define ZCMEM__UNROLL
-#endif
-
+/*
+ * ZCMEM__INLINE: accessors. ZCMEM__HOT: the steps of an allocation and a free, one copy for each caller where speed
+ * counts, one for all where size does. ZCMEM__UNROLL: in front of a short loop of theirs.
+ */
 #if defined(__GNUC__)
 #define ZCMEM__LIKELY(x) __builtin_expect(!!(x), 1)
 #define ZCMEM__UNLIKELY(x) __builtin_expect(!!(x), 0)
 #define ZCMEM__NOINLINE __attribute__((noinline))
-#if defined(__OPTIMIZE_SIZE__)
-#define ZCMEM__INLINE static inline
-#else
-#define ZCMEM__INLINE static inline __attribute__((always_inline))
-#endif
 #else
 #define ZCMEM__LIKELY(x) (x)
 #define ZCMEM__UNLIKELY(x) (x)
 #define ZCMEM__NOINLINE
+#endif
+
+#if defined(__GNUC__) && defined(__OPTIMIZE_SIZE__)
 #define ZCMEM__INLINE static inline
+#define ZCMEM__HOT __attribute__((noinline, unused)) static
+#elif defined(__GNUC__)
+#define ZCMEM__INLINE static inline __attribute__((always_inline))
+#define ZCMEM__HOT static inline __attribute__((always_inline))
+#else
+#define ZCMEM__INLINE static inline
+#define ZCMEM__HOT static inline
+#endif
+
+#if defined(__OPTIMIZE_SIZE__) || !defined(__GNUC__)
+#define ZCMEM__UNROLL
+#elif defined(__clang__)
+#define ZCMEM__UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define ZCMEM__UNROLL _Pragma("GCC unroll 8")
 #endif
 
 /* Index of the highest set bit; x is not 0. */

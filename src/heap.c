@@ -52,7 +52,7 @@ ZCMEM__INLINE void link_neighbours(struct zcmem_heap *heap, const struct zcmem__
  * Makes the whole of a block that is in no bin, `quanta` from `start` on, a live one for `size` bytes. Its links are
  * right already.
  */
-ZCMEM__INLINE void make_live(struct zcmem_heap *heap, struct zcmem__block *block, uint32_t id, uint32_t start,
+ZCMEM__HOT void make_live(struct zcmem_heap *heap, struct zcmem__block *block, uint32_t id, uint32_t start,
                              uint32_t quanta, hal_size_t size) {
   uint32_t slack = (uint32_t)(zcmem__heap_bytes_of(heap, quanta) - size);
   block->slack = slack;
@@ -70,7 +70,7 @@ ZCMEM__INLINE void make_live(struct zcmem_heap *heap, struct zcmem__block *block
  *   [ ------- free ------- ]  =>  [ made ][ -- free -- ]     the rest keeps its descriptor and, if it can, its bin
  *   [ free ]                  =>  [ made ]                   nothing left: the block itself is handed out
  */
-ZCMEM__INLINE uint32_t carve(struct zcmem_heap *heap, uint32_t id, uint32_t need, hal_size_t size) {
+ZCMEM__HOT uint32_t carve(struct zcmem_heap *heap, uint32_t id, uint32_t need, hal_size_t size) {
   struct zcmem__block *block = zcmem__block(heap, id);
   uint32_t before = block->size, start = block->start;
   bool tail = is_last(block);
@@ -138,7 +138,7 @@ static uint32_t split_free(struct zcmem_heap *heap, uint32_t id, uint32_t gap) {
  *   [ live ][ this ][ next ]  =>  [ live ][ --- next ---- ]
  *   [ prev ][ this ][ next ]  =>  [ -------- prev ------- ]
  */
-ZCMEM__INLINE void merge(struct zcmem_heap *heap, struct zcmem__block *block, uint32_t id) {
+ZCMEM__HOT void merge(struct zcmem_heap *heap, struct zcmem__block *block, uint32_t id) {
   zcmem__link prev_link = block->prev, next_link = block->next;
   uint32_t size = block->size;
   if (zcmem__link_free(prev_link)) {
@@ -189,7 +189,7 @@ ZCMEM__INLINE void merge(struct zcmem_heap *heap, struct zcmem__block *block, ui
 }
 
 /* Makes block `id`, which is live (or a zombie) and starts at `start`, a free one. */
-ZCMEM__INLINE void release(struct zcmem_heap *heap, struct zcmem__block *block, uint32_t id, uint32_t start) {
+ZCMEM__HOT void release(struct zcmem_heap *heap, struct zcmem__block *block, uint32_t id, uint32_t start) {
   uint32_t next = zcmem__link_id(block->next);
   if (zcmem__link_free(block->next)) { /* the next live one, for the index, stands behind it */
     next = zcmem__link_id(zcmem__block(heap, next)->next);

@@ -7,7 +7,7 @@
 #include "index.h"
 
 /* The block that starts at addr, free or live; ZCMEM__NIL: none. *start is its quantum, where there is one. */
-ZCMEM__INLINE uint32_t zcmem__heap_find_start(const struct zcmem_heap *heap, hal_addr_t addr, uint32_t *start) {
+ZCMEM__HOT uint32_t zcmem__heap_find_start(const struct zcmem_heap *heap, hal_addr_t addr, uint32_t *start) {
   uint64_t offset = addr - heap->at.base; /* wraps to something large for an address below */
   uint64_t quantum = offset >> heap->at.quantum_shift;
   *start = (uint32_t)quantum;

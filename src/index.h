@@ -54,7 +54,7 @@ void zcmem__index_remove_deep(struct zcmem_heap *heap, uint32_t id, uint32_t sta
 uint32_t zcmem__index_holder(const struct zcmem_heap *heap, uint32_t quantum);
 
 /* The block that starts exactly at `quantum`, ZCMEM__NIL: none. It may be free (the chain leads through those). */
-ZCMEM__INLINE uint32_t zcmem__index_at(const struct zcmem_heap *heap, uint32_t quantum) {
+ZCMEM__HOT uint32_t zcmem__index_at(const struct zcmem_heap *heap, uint32_t quantum) {
   uint32_t entry = zcmem__index_const(heap)[quantum >> heap->at.index_shift];
   if (ZCMEM__UNLIKELY(zcmem__index_is_table(entry))) {
     entry = zcmem__index_descend(heap, entry, quantum);
@@ -73,7 +73,7 @@ ZCMEM__INLINE uint32_t zcmem__index_at(const struct zcmem_heap *heap, uint32_t q
  * its first, cannot be predicted, so there is no branch: of an empty page the sentinel is the first block, which is
  * behind everything.
  */
-ZCMEM__INLINE void zcmem__index_add(struct zcmem_heap *heap, uint32_t id, uint32_t start) {
+ZCMEM__HOT void zcmem__index_add(struct zcmem_heap *heap, uint32_t id, uint32_t start) {
   uint32_t page = start >> heap->at.index_shift;
   uint32_t *at = &zcmem__index(heap)[page], entry = *at, count = entry & ZCMEM__INDEX_COUNT;
   if (ZCMEM__UNLIKELY(count >= ZCMEM__INDEX_MOST)) {
@@ -89,7 +89,7 @@ ZCMEM__INLINE void zcmem__index_add(struct zcmem_heap *heap, uint32_t id, uint32
 }
 
 /* The live block `id` that starts at `start` is no more; `next` is the live one after it (ZCMEM__NIL: none). */
-ZCMEM__INLINE void zcmem__index_remove(struct zcmem_heap *heap, uint32_t id, uint32_t start, uint32_t next) {
+ZCMEM__HOT void zcmem__index_remove(struct zcmem_heap *heap, uint32_t id, uint32_t start, uint32_t next) {
   uint32_t page = start >> heap->at.index_shift;
   uint32_t *at = &zcmem__index(heap)[page], entry = *at, count = entry & ZCMEM__INDEX_COUNT;
   if (ZCMEM__UNLIKELY(count == ZCMEM__INDEX_TABLE)) {

@@ -149,7 +149,7 @@ static ZCMEM__NOINLINE void insert_deep(struct zcmem_heap *heap, uint32_t bin, s
   reorder(heap, slot);
 }
 
-ZCMEM__INLINE void insert(struct zcmem_heap *heap, uint32_t bin, struct zcmem__block *block, uint32_t id,
+ZCMEM__HOT void insert(struct zcmem_heap *heap, uint32_t bin, struct zcmem__block *block, uint32_t id,
                           uint32_t size) {
   uint32_t count = bin_at(heap, bin)->count, slot = first_page(bin) * ZCMEM__PAGE + count;
   if (ZCMEM__UNLIKELY(count >= ZCMEM__PAGE)) {
@@ -174,7 +174,7 @@ static ZCMEM__NOINLINE void take_out_deep(struct zcmem_heap *heap, uint32_t bin,
 }
 
 /* The bin's last block fills the hole; it is put into its own place, if it is the one to take out. */
-ZCMEM__INLINE void take_out(struct zcmem_heap *heap, uint32_t bin, uint32_t slot) {
+ZCMEM__HOT void take_out(struct zcmem_heap *heap, uint32_t bin, uint32_t slot) {
   uint32_t left = bin_at(heap, bin)->count - 1u, last = first_page(bin) * ZCMEM__PAGE + left;
   if (ZCMEM__UNLIKELY(left >= ZCMEM__PAGE)) {
     take_out_deep(heap, bin, slot);
@@ -212,7 +212,7 @@ void zcmem__wide_resize(struct zcmem_heap *heap, struct zcmem__block *block, uin
  * The least excess over `need` in the page: entry - need wraps to something huge where an entry is too small or vacant,
  * so that one unsigned comparison does for "fits" and "smaller". In pairs: no chain of eight comparisons.
  */
-ZCMEM__INLINE uint64_t least_excess(const uint64_t *entry, uint64_t need) {
+ZCMEM__HOT uint64_t least_excess(const uint64_t *entry, uint64_t need) {
   uint64_t pair[ZCMEM__PAGE / 2u];
   ZCMEM__UNROLL
   for (uint32_t i = 0; i < ZCMEM__PAGE / 2u; i++) {
