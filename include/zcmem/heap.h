@@ -83,8 +83,8 @@ struct zcmem_heap_info {
  * has unknown bits, or the image would not fit a size_t.
  *
  * For each of max_blocks 72 to 98 bytes where the range has 2 to 64 quanta for each, 95 to 130 up to 1024 quanta, 125
- * to 160 up to 256 Ki, less than 200 beyond; and 5 to 111 KB for header and bins, growing with the logarithm of the size
- * (less below 1024 quanta). So, with quanta of 128 bytes, 64 Ki blocks in 256 MiB take 5.4 MB, 1 Mi blocks in 64 GiB
+ * to 160 up to 256 Ki, less than 200 beyond; and 5 to 111 KB for header and bins, growing with the logarithm of the
+ * size (less below 1024 quanta). So, with quanta of 128 bytes, 64 Ki blocks in 256 MiB take 5.4 MB, 1 Mi blocks in 64 GiB
  * 108 MB. O(1), thread-safe.
  */
 ZCMEM_API size_t zcmem_heap_bytes(const struct zcmem_heap_config *config);
