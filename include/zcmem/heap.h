@@ -84,8 +84,8 @@ struct zcmem_heap_info {
  *
  * For each of max_blocks 72 to 98 bytes where the range has 2 to 64 quanta for each, 95 to 130 up to 1024 quanta, 125
  * to 160 up to 256 Ki, less than 200 beyond; and 5 to 111 KB for header and bins, growing with the logarithm of the
- * size (less below 1024 quanta). So, with quanta of 128 bytes, 64 Ki blocks in 256 MiB take 5.4 MB, 1 Mi blocks in 64 GiB
- * 108 MB. O(1), thread-safe.
+ * size (less below 1024 quanta). So, with quanta of 128 bytes, 64 Ki blocks in 256 MiB take 5.4 MB, 1 Mi blocks in
+ * 64 GiB 108 MB. O(1), thread-safe.
  */
 ZCMEM_API size_t zcmem_heap_bytes(const struct zcmem_heap_config *config);
 
@@ -104,9 +104,8 @@ ZCMEM_API enum zcmem_status zcmem_heap_init(void *image, size_t bytes, const str
 
 /*
  * Finds the heap in an image that was made by zcmem_heap_init, here or in another place, and copied, mapped or read
- * from a file. Its content is checked first (as zcmem_heap_check does), so that what is handed out here is safe to use;
- * but for what no block has needed yet, which is not read and must be zero, as init left it. So an image from a source
- * that is not trusted at all needs more than this call.
+ * from a file. The image is not trusted: its whole content is checked first (as zcmem_heap_check does), so that what
+ * is handed out here is safe to use.
  *
  * OK: *heap is the heap. EINVAL iff an argument is NULL or image is not aligned to 64 bytes. ECORRUPT iff the image
  * is not a heap of this version and byte order, is cut short, or breaks an invariant. Cost: as zcmem_heap_check.
@@ -212,7 +211,7 @@ ZCMEM_API enum zcmem_status zcmem_heap_walk(const struct zcmem_heap *heap,
  * image. How long the image is it takes from the image itself; zcmem_heap_check_detail does not.
  *
  * OK: all hold. EINVAL iff heap is NULL. ECORRUPT: zcmem_heap_check_detail names the first one that is broken.
- * Cost: O(max_blocks), since the index is read as a whole.
+ * Cost: O(max_blocks), whatever is in use.
  */
 ZCMEM_API enum zcmem_status zcmem_heap_check(const struct zcmem_heap *heap);
 
