@@ -34,9 +34,6 @@ uint32_t zcmem__bin_fit_aligned(const struct zcmem_heap *heap, uint32_t need, ui
 }
 
 uint32_t zcmem__bin_largest(const struct zcmem_heap *heap) {
-  if (heap->summary == 0) {
-    return 0;
-  }
-  uint32_t word = zcmem__bits_log2(heap->summary), bin = word << 6 | zcmem__bits_log2(heap->words[word]);
+  uint32_t bin = zcmem__binmap_last(heap);
   return bin < ZCMEM__BIN_WIDE ? bin : zcmem__wide_largest(heap, bin);
 }

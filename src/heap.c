@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* L2. TLSF: alloc, free, resize, reserve; split and merge. Every path is decided before the first store. */
+/* L2. The heap: alloc, free, resize, reserve; split and merge. Every path is decided before the first store. */
 #include "bin.h"
 #include "heap_impl.h"
 #include "heap_ops.h"

@@ -240,12 +240,14 @@ static bool check_bins(struct checker *check) {
       return false;
     }
   }
-  uint64_t summary = 0;
-  for (uint32_t word = 0; word < ZCMEM__BIN_WORDS; word++) {
-    summary |= (uint64_t)(heap->words[word] != 0) << word;
-  }
-  if (summary != heap->summary) {
-    return fail(check, "I5: the summary does not say which words are 0");
+  for (uint32_t group = 0, word = 0; group < ZCMEM__BIN_SUMMARIES; group++) {
+    uint64_t summary = 0;
+    for (uint32_t bit = 0; bit < 64u && word < ZCMEM__BIN_WORDS; bit++, word++) {
+      summary |= (uint64_t)(heap->words[word] != 0) << bit;
+    }
+    if (summary != heap->summary[group]) {
+      return fail(check, "I5: the summary does not say which words are 0");
+    }
   }
   uint32_t tail = zcmem__link_free(block_of(check, ZCMEM__NIL)->prev) ? 1u : 0u;
   return check->bin_entries + tail == check->free_blocks || fail(check, "I5: a hole is in no bin");

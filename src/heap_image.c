@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* L2. The image: how large, where its tables lie, how it begins. */
-#include "bin.h"
 #include "heap_impl.h"
 #include "index.h"
 
@@ -57,12 +56,12 @@ bool zcmem__heap_layout(const struct zcmem_heap_config *config, struct zcmem__la
   uint64_t free_blocks = min_u64((uint64_t)most + 1u, quanta / ZCMEM__BIN_WIDE);
   layout->pages = layout->wide_bins + (uint32_t)(free_blocks / ZCMEM__PAGE);
 
-  /* One to two pages of the index for each block. Each level of tables below has a table for more than four blocks. */
-  uint32_t shift = zcmem__bits_high(layout->quanta / most);
-#ifndef FINER
-#define FINER 2
-#endif
-  shift = shift > FINER ? shift - FINER : 0;
+  /*
+   * Four to eight pages of the index for each block: blocks crowd, and a page of one block is found without a walk.
+   * Each level of tables below has a table for more than four blocks.
+   */
+  uint32_t spacing = zcmem__bits_high(layout->quanta / most);
+  uint32_t shift = spacing > 2u ? spacing - 2u : 0;
   layout->index_shift = (uint8_t)shift;
   layout->index_pages = ((layout->quanta - 1u) >> shift) + 1u;
   uint64_t levels = 0;

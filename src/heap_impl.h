@@ -17,6 +17,7 @@
 
 /* Words of the bins' bits; more than there are bins for, since a search may start behind the last bin. */
 #define ZCMEM__BIN_WORDS (ZCMEM__BIN_LIMIT / 64u + 1u)
+#define ZCMEM__BIN_SUMMARIES ((ZCMEM__BIN_WORDS + 63u) / 64u)
 
 /*
  * The bitmap over the index: a level has a bit for each word of the one below; the last is the first that has no more
@@ -135,13 +136,13 @@ struct zcmem_heap {
   uint32_t free_quanta;
   uint32_t live;            /* live blocks and zombies */
   uint32_t unused;          /* list of descriptors that were used once */
-  uint32_t next_id;         /* descriptors below are, or were, used */
+  uint32_t next_id;         /* of the descriptor to use next that never was; all ids below are, or were, in use */
   uint32_t unused_page;     /* the same for the bins' pages */
   uint32_t pages;
   uint32_t unused_table;    /* and for the index's tables */
   uint32_t tables;
   uint64_t slack;           /* sum of the live blocks' slack */
-  uint64_t summary;         /* bit w: words[w] is not 0 */
+  uint64_t summary[ZCMEM__BIN_SUMMARIES]; /* bit w: words[w] is not 0 */
   uint64_t words[ZCMEM__BIN_WORDS]; /* bit b: bin b is not empty */
   uint32_t free_blocks;
   uint32_t reserved;

@@ -2,7 +2,7 @@
 /*
  * L1. The index: device address -> descriptor, in the order of addresses and as dense as the blocks are.
  *
- * The address range is cut into about as many equal pages as there may be live blocks. A page's entry names the first
+ * The address range is cut into equal pages, four to eight for each block that may be live. A page's entry names the first
  * live block that starts in it and how many do; the others follow along the physical chain. More than eight make the
  * page a table of sixteen entries for its sixteenth parts, and so on down: pages of eight quanta never need one. So a
  * look-up takes a bounded number of steps, and the image's size depends on the number of blocks alone, not on the

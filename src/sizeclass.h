@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * L1. Size -> bin. Up to 1023 quanta (128 KiB of the default quantum) every size has a bin of its own: the bin's number
+ * L1. Size -> bin. Up to 4095 quanta (512 KiB of the default quantum) every size has a bin of its own: the bin's number
  * is the size. Above that TLSF's two levels in one number: fl = which power of two, sl = which 32nd of it.
  *
- *   quanta   1 ... 1023   bin = quanta                  "exact"
- *         1024 ... 2047   bins 1024 ... 1055            "wide", of 32 sizes each
- *         2048 ... 4095   bins 1056 ... 1087            of 64 sizes each, and so on
+ *   quanta   1 ... 4095   bin = quanta                  "exact"
+ *         4096 ... 8191   bins 4096 ... 4127            "wide", of 128 sizes each
+ *         8192 ... 16383  bins 4128 ... 4159            of 256 sizes each, and so on
  */
 #ifndef ZCMEM_SRC_SIZECLASS_H
 #define ZCMEM_SRC_SIZECLASS_H
 
 #include "bits.h"
 
-#define ZCMEM__FL_SHIFT 10u /* log2 of the first size in a wide bin */
+#define ZCMEM__FL_SHIFT 12u /* log2 of the first size in a wide bin */
 #define ZCMEM__SL_SHIFT 5u
 /* The first wide bin, and at the same time the first size that is in one. */
 #define ZCMEM__BIN_WIDE (1u << ZCMEM__FL_SHIFT)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * L1. Wide bins: free blocks of 1024 quanta or more, by size.
+ * L1. Wide bins: free blocks of 4096 quanta or more, by size.
  *
  * A wide bin keeps its blocks in pages of eight entries, a cache line each, filled from left to right; page b is the
  * first of wide bin b. Up to eight blocks, the usual number, are simply there, and one look at the line finds the best

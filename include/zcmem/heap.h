@@ -13,7 +13,7 @@
  * the number of blocks; src/DESIGN.md publishes the bound and a test counts it.
  *
  * Algorithm: after TLSF (Masmano, Ripoll, Crespo, Real: "TLSF: a new dynamic memory allocator for real-time systems",
- * ECRTS 2004), with descriptors out of band, a bin for each size of up to 1023 quanta (the first block found is the
+ * ECRTS 2004), with descriptors out of band, a bin for each size of up to 4095 quanta (the first block found is the
  * best fit), TLSF's two levels above with a bounded look for the best fit, and immediate merging; see src/DESIGN.md.
  */
 #ifndef ZCMEM_HEAP_H
@@ -82,10 +82,10 @@ struct zcmem_heap_info {
  * based at 0 gives up its first one) or more than 2^32 - 1 of them, max_blocks is 0 or above ZCMEM_MAX_BLOCKS, flags
  * has unknown bits, or the image would not fit a size_t.
  *
- * For each of max_blocks 72 to 98 bytes where the range has 2 to 64 quanta for each, 95 to 130 up to 1024 quanta, 125
- * to 160 up to 256 Ki, less than 200 beyond; and 5 to 111 KB for header and bins, growing with the logarithm of the
- * size (less below 1024 quanta). So, with quanta of 128 bytes, 64 Ki blocks in 256 MiB take 5.4 MB, 1 Mi blocks in
- * 64 GiB 108 MB. O(1), thread-safe.
+ * For each of max_blocks 70 to 100 bytes where the range has up to 1024 quanta for each, less than 200 in any case; and
+ * 3 to 125 KB for header and bins, growing with the size up to 4096 quanta and with its logarithm beyond. So, with
+ * quanta of 128 bytes, 1000 blocks in 4 MiB take 113 KB, 64 Ki blocks in 256 MiB 5.3 MB, 1 Mi blocks in 64 GiB 101 MB.
+ * O(1), thread-safe.
  */
 ZCMEM_API size_t zcmem_heap_bytes(const struct zcmem_heap_config *config);
 
