@@ -6,7 +6,7 @@
 #define MEMORY_ALIGN 64u
 #define MAX_REGIONS 64u
 #define BOUNCE_MIN 16u
-#define KNOWN_REGION_FLAGS ZCMEM_REGION_COHERENT
+#define KNOWN_REGION_FLAGS (ZCMEM_REGION_COHERENT | ZCMEM_REGION_IMAGE_ZEROED)
 
 _Static_assert(sizeof(struct zcmem__region) % MEMORY_ALIGN == 0, "regions follow each other aligned");
 
@@ -107,8 +107,8 @@ uint64_t zcmem_hal_destroy(struct zcmem_hal *hal) {
   destroy_locks(hal);
   struct zcmem_host_allocator allocator = hal->allocator;
   for (uint32_t i = 0; i < count; i++)
-    if (hal->regions[i].owned_image != NULL)
-      allocator.free(allocator.ctx, hal->regions[i].owned_image, hal->regions[i].owned_bytes);
+    if (hal->regions[i].owns_image)
+      allocator.free(allocator.ctx, hal->regions[i].heap, hal->regions[i].image_bytes);
   if (hal->owned != NULL)
     allocator.free(allocator.ctx, hal->owned, hal->owned_bytes);
   return live;

@@ -19,11 +19,13 @@ void zcmem__name_copy(char to[ZCMEM_NAME_MAX + 1], const char *name) {
 }
 
 struct zcmem_heap_config zcmem__region_heap_config(const struct zcmem_region_config *config) {
+  /* What the allocator gives is zero. The caller's image may have served another HAL before. */
+  bool zeroed = config->image == NULL || (config->flags & ZCMEM_REGION_IMAGE_ZEROED) != 0;
   return (struct zcmem_heap_config){.base = config->base,
                                     .size = config->size,
                                     .quantum = config->quantum,
                                     .max_blocks = config->max_blocks,
-                                    .flags = ZCMEM_HEAP_ZEROED};
+                                    .flags = zeroed ? ZCMEM_HEAP_ZEROED : 0};
 }
 
 enum zcmem_status zcmem__region_init(struct zcmem__region *region, const struct zcmem_region_config *config,
@@ -47,8 +49,8 @@ enum zcmem_status zcmem__region_init(struct zcmem__region *region, const struct 
   region->quantum = info.quantum;
   region->max_blocks = info.max_blocks;
   zcmem__name_copy(region->name, config->name);
-  region->owned_image = config->image == NULL ? image : NULL;
-  region->owned_bytes = config->image == NULL ? image_bytes : 0;
+  region->owns_image = config->image == NULL;
+  region->image_bytes = info.image_bytes;
   memset(&region->stats, 0, sizeof region->stats);
   return ZCMEM_OK;
 }
@@ -60,6 +62,10 @@ static bool ranges_overlap(uint64_t a, uint64_t a_size, uint64_t b, uint64_t b_s
 
 bool zcmem__region_overlaps(const struct zcmem__region *region, const struct zcmem_region_config *config) {
   if (ranges_overlap(region->base, region->size, config->base, config->size))
+    return true;
+  struct zcmem_heap_config heap_config = zcmem__region_heap_config(config);
+  if (config->image != NULL && ranges_overlap((uintptr_t)region->heap, region->image_bytes, (uintptr_t)config->image,
+                                              zcmem_heap_bytes(&heap_config)))
     return true;
   return region->host != NULL && config->host != NULL &&
          ranges_overlap((uintptr_t)region->host, region->size, (uintptr_t)config->host, config->size);

@@ -29,9 +29,9 @@ struct zcmem__region {
   hal_size_t quantum;
   uint32_t max_blocks;
   char name[ZCMEM_NAME_MAX + 1];
-  void *owned_image; /* image that came from the HAL's allocator, or NULL */
-  size_t owned_bytes;
-  struct zcmem_heap *heap;
+  bool owns_image; /* it came from the HAL's allocator */
+  size_t image_bytes;
+  struct zcmem_heap *heap;         /* at the beginning of the image */
   struct zcmem_region_stats stats; /* the counters; the members from in_use on but peak are filled in when asked for */
   struct zcmem__lock lock;
 };
@@ -66,7 +66,7 @@ static inline unsigned char *zcmem__region_pointer(const struct zcmem__region *r
   return region->host == NULL ? NULL : region->host + (size_t)(addr - region->base);
 }
 
-/* Whether the two regions share an address or a byte of host memory. */
+/* Whether the two regions share an address, a byte of host memory or of their images. The config's heap is valid. */
 bool zcmem__region_overlaps(const struct zcmem__region *region, const struct zcmem_region_config *config);
 
 /*

@@ -20,7 +20,7 @@ static void test_add_region_checks_its_config(void **state) {
   REFUSED(bad.name = "");
   REFUSED(bad.name = "a name of thirty-two characters!");
   REFUSED(bad.kind = 0);
-  REFUSED(bad.flags = 0x2);
+  REFUSED(bad.flags = 0x4);
   REFUSED(bad.size = 0);
   REFUSED(bad.quantum = 100);
   REFUSED(bad.max_blocks = 0);
@@ -76,6 +76,66 @@ static void test_a_region_with_an_image_is_checked_against_the_others(void **sta
   assert_int_equal(zcmem_hal_region_count(hal), 1);
   for (size_t i = 0; i < sizeof image_2; i++)
     assert_int_equal(image_2[i], 0);
+  assert_int_equal(zcmem_hal_destroy(hal), 0);
+}
+
+/* As a program that makes its HAL a second time in the same static memory does. */
+static void test_an_image_that_was_used_before_is_as_good_as_new(void **state) {
+  struct zcmem_hal_config config = plain_hal();
+  struct zcmem_hal *hal = NULL;
+  struct zcmem_region_config region = region_in("a", 0x1000, 64 * KB, image);
+  hal_addr_t addr = 0;
+  (void)state;
+  for (int round = 0; round < 2; round++) {
+    assert_ok(zcmem_hal_init(memory, sizeof memory, &config, &hal));
+    assert_ok(zcmem_hal_add_region(hal, &region, NULL));
+    assert_ok(zcmem_hal_check(hal));
+    for (hal_addr_t i = 0; i < 8; i++) {
+      assert_ok(zcmem_mem_alloc(hal, 0, 1024, 1, &addr));
+      assert_int_equal(addr, 0x1000 + i * 1024);
+    }
+    assert_ok(zcmem_mem_free(hal, 0x1000));
+    assert_ok(zcmem_hal_check(hal));
+    assert_int_equal(zcmem_hal_destroy(hal), 7);
+  }
+}
+
+static void test_an_image_that_is_said_to_be_zero_is_not_cleared(void **state) {
+  struct zcmem_hal_config config = plain_hal();
+  struct zcmem_hal *hal = NULL;
+  struct zcmem_region_config region = region_in("a", 0x1000, 64 * KB, image);
+  unsigned char *last = &image[zcmem_region_bytes(&region) - 1];
+  (void)state;
+  for (int said = 1; said >= 0; said--) {
+    region.flags = said ? ZCMEM_REGION_IMAGE_ZEROED : 0;
+    memset(image, 0, sizeof image);
+    *last = 0x5a;
+    assert_ok(zcmem_hal_init(memory, sizeof memory, &config, &hal));
+    assert_ok(zcmem_hal_add_region(hal, &region, NULL));
+    assert_int_equal(*last, said ? 0x5a : 0);
+    assert_int_equal(zcmem_hal_destroy(hal), 0);
+  }
+}
+
+static void test_two_regions_in_one_image_are_refused(void **state) {
+  struct zcmem_hal_config config = plain_hal();
+  struct zcmem_hal *hal = NULL;
+  struct zcmem_region_config a = region_in("a", 0x1000, 8 * KB, image), b = region_in("b", 0x100000, 8 * KB, image);
+  (void)state;
+  a.max_blocks = b.max_blocks = 8;
+  size_t bytes = (zcmem_region_bytes(&a) + 63) / 64 * 64;
+  assert_true(2 * bytes <= sizeof image);
+  assert_ok(zcmem_hal_init(memory, sizeof memory, &config, &hal));
+  assert_ok(zcmem_hal_add_region(hal, &a, NULL));
+  assert_status(zcmem_hal_add_region(hal, &b, NULL), ZCMEM_EOVERLAP);
+  b.image = image + bytes - 64;
+  b.image_bytes = sizeof image - (bytes - 64);
+  assert_status(zcmem_hal_add_region(hal, &b, NULL), ZCMEM_EOVERLAP);
+  assert_ok(zcmem_hal_check(hal));
+  b.image = image + bytes;
+  b.image_bytes = sizeof image - bytes;
+  assert_ok(zcmem_hal_add_region(hal, &b, NULL));
+  assert_ok(zcmem_hal_check(hal));
   assert_int_equal(zcmem_hal_destroy(hal), 0);
 }
 
@@ -305,6 +365,9 @@ int main(void) {
       TEST(test_add_region_checks_its_config),
       TEST(test_add_region_takes_images_of_the_size_it_tells),
       TEST(test_a_region_with_an_image_is_checked_against_the_others),
+      TEST(test_an_image_that_was_used_before_is_as_good_as_new),
+      TEST(test_an_image_that_is_said_to_be_zero_is_not_cleared),
+      TEST(test_two_regions_in_one_image_are_refused),
       TEST(test_no_more_than_max_regions),
       TEST(test_regions_that_overlap_are_refused),
       TEST(test_host_memory_that_overlaps_is_refused),

@@ -32,7 +32,8 @@ enum { ZCMEM_KIND_DRAM = 1, ZCMEM_KIND_MSMC = 2, ZCMEM_KIND_USER = 16 };
 #define ZCMEM_MAP_WRITE 0x2u
 
 /* Region flags. */
-#define ZCMEM_REGION_COHERENT 0x1u /* host and device see each other's stores without flush and invalidate */
+#define ZCMEM_REGION_COHERENT 0x1u     /* host and device see each other's stores without flush and invalidate */
+#define ZCMEM_REGION_IMAGE_ZEROED 0x2u /* the image given is zero already: not cleared, so not touched, when added */
 
 /*
  * What the driver of a region can do. Every member may be NULL. Each answers 0 for success, anything else for failure
@@ -75,8 +76,8 @@ struct zcmem_region_config {
   void *host;                         /* where the host sees byte `base` (the whole region is mapped there), or NULL */
   const struct zcmem_region_ops *ops; /* must outlive the HAL; NULL: none */
   void *ctx;                          /* handed to the ops */
-  void *image;                        /* zeroed memory for the region's heap, 64-byte aligned, zcmem_region_bytes() */
-  size_t image_bytes;                 /*   long; the caller's, must outlive the HAL. NULL: from the HAL's allocator */
+  void *image;                        /* memory for the region's heap, 64-byte aligned, zcmem_region_bytes() long; */
+  size_t image_bytes;                 /*   the caller's, must outlive the HAL. NULL: from the HAL's allocator */
 };
 
 /*
@@ -203,8 +204,8 @@ ZCMEM_API uint64_t zcmem_hal_destroy(struct zcmem_hal *hal);
  *
  * OK: *index (may be NULL) is the region's. EINVAL iff hal or config is NULL, the name is empty, too long or taken,
  * kind is 0, flags has unknown bits, the heap's config is invalid, the host memory would reach beyond the host's
- * address space, image is misaligned, or image is NULL and the HAL has no allocator. EOVERLAP iff its addresses, or
- * the host memory it is mapped to, overlap another region's. ENOMEM iff max_regions are there, image_bytes is too
+ * address space, image is misaligned, or image is NULL and the HAL has no allocator. EOVERLAP iff its addresses,
+ * the host memory it is mapped to, or the image given, overlap another region's. ENOMEM iff max_regions are there, image_bytes is too
  * small, or the allocator gave nothing. ELOCK iff a lock failed.
  */
 ZCMEM_API enum zcmem_status zcmem_hal_add_region(struct zcmem_hal *hal, const struct zcmem_region_config *config,
