@@ -55,7 +55,7 @@ static bool check_header(struct checker *check, size_t bytes) {
       heap->live > at->max_blocks) {
     return fail(check, "I1: a count is beyond its table");
   }
-  return heap->reserved == 0 || fail(check, "I1: a reserved field is not 0");
+  return (heap->reserved | heap->reserved2) == 0 || fail(check, "I1: a reserved field is not 0");
 }
 
 /* I4: a live block or a zombie. Its slack is less than a quantum, or just one if it is a block of no bytes. */

@@ -106,23 +106,23 @@ struct zcmem__index_table {
 
 /* Where the tables lie, in bytes from the image's start; a pure function of the config. */
 struct zcmem__layout {
-  uint64_t base;                 /* first address */
-  uint32_t quanta;               /* size of the heap */
-  uint8_t quantum_shift;         /* quantum = 1 << quantum_shift bytes */
-  uint8_t index_shift;           /* an entry of the index stands for 1 << index_shift quanta */
-  uint8_t levels;                /* of the bitmap over the index */
+  uint64_t base;                    /* first address */
+  uint32_t quanta;                  /* size of the heap */
+  uint32_t max_blocks;              /* live blocks */
+  uint8_t quantum_shift;            /* quantum = 1 << quantum_shift bytes */
+  uint8_t index_shift;              /* an entry of the index stands for 1 << index_shift quanta */
+  uint8_t levels;                   /* of the bitmap over the index */
   uint8_t reserved;
+  uint32_t descriptors;             /* with the sentinel */
   uint64_t heads_at;                /* uint32_t[exact_bins]: first of each bin's list */
+  uint64_t index_at;                /* uint32_t[index_pages] */
+  uint64_t level_at[ZCMEM__LEVELS]; /* uint64_t[], the bitmap over the index from its first level on */
   uint64_t wide_at;                 /* struct zcmem__wide_bin[wide_bins] */
   uint64_t pages_at;                /* struct zcmem__wide_page[pages] */
   uint64_t links_at;                /* struct zcmem__wide_links[pages] */
-  uint64_t index_at;                /* uint32_t[index_pages] */
-  uint64_t level_at[ZCMEM__LEVELS]; /* uint64_t[], the bitmap over the index from its first level on */
   uint64_t tables_at;               /* struct zcmem__index_table[tables] */
   uint64_t table_counts_at;         /* uint32_t[tables]: live blocks; of an unused table: the next unused one */
   uint64_t bytes;                   /* the whole image */
-  uint32_t max_blocks;              /* live blocks */
-  uint32_t descriptors;             /* with the sentinel */
   uint32_t exact_bins;              /* bins 1 ... exact_bins - 1 are in use */
   uint32_t wide_bins;               /* bins ZCMEM__BIN_WIDE ... ZCMEM__BIN_WIDE + wide_bins - 1 are in use */
   uint32_t pages;                   /* of all wide bins; the first ones are the bins' own */
@@ -131,22 +131,25 @@ struct zcmem__layout {
   uint32_t top_words;               /* words of the bitmap's last level */
 };
 
+/* The counters on the first line and what every call needs of the layout on the second. */
 struct zcmem_heap {
   _Alignas(ZCMEM__LINE) uint64_t magic;
+  /* Counters that change together stand apart: a compiler that joins them reads behind its own narrower stores. */
   uint32_t free_quanta;
-  uint32_t live;            /* live blocks and zombies */
-  uint32_t unused;          /* list of descriptors that were used once */
-  uint32_t next_id;         /* of the descriptor to use next that never was; all ids below are, or were, in use */
-  uint32_t unused_page;     /* the same for the bins' pages */
-  uint32_t pages;
-  uint32_t unused_table;    /* and for the index's tables */
-  uint32_t tables;
-  uint64_t slack;           /* sum of the live blocks' slack */
-  uint64_t summary[ZCMEM__BIN_SUMMARIES]; /* bit w: words[w] is not 0 */
-  uint64_t words[ZCMEM__BIN_WORDS]; /* bit b: bin b is not empty */
+  uint32_t unused;       /* list of descriptors that were used once */
+  uint32_t live;         /* live blocks and zombies */
+  uint32_t next_id;      /* of the descriptor to use next that never was; all ids below are, or were, in use */
   uint32_t free_blocks;
+  uint32_t unused_page;  /* the same two for the wide bins' pages */
+  uint32_t pages;
+  uint32_t unused_table; /* and for the index's tables */
+  uint32_t tables;
   uint32_t reserved;
+  uint64_t slack;        /* sum of the live blocks' slack */
+  uint64_t reserved2;
   struct zcmem__layout at;
+  uint64_t summary[ZCMEM__BIN_SUMMARIES]; /* bit w: words[w] is not 0 */
+  uint64_t words[ZCMEM__BIN_WORDS];       /* bit b: bin b is not empty */
 };
 
 _Static_assert(sizeof(struct zcmem__block) == 32, "two descriptors a line");
