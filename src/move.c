@@ -150,7 +150,7 @@ enum zcmem_status zcmem__move_fill(const struct zcmem__region *region, hal_addr_
   enum zcmem_status status = ZCMEM_OK;
   if (region->ops->fill != NULL)
     return answer(region->ops->fill(region->ctx, dst, pattern, pattern_size, size));
-  if (region->host != NULL && region->ops->write == NULL) {
+  if (region->host != NULL) {
     unsigned char *to = zcmem__region_pointer(region, dst);
     fill_host(to, pattern, pattern_size, (size_t)size);
     return flush(region, dst, size, to);

@@ -34,7 +34,7 @@ enum zcmem_status zcmem__move_copy(const struct zcmem__region *dst_region, hal_a
                                    const struct zcmem__region *src_region, hal_addr_t src, hal_size_t size,
                                    size_t bounce);
 
-/* 1 <= pattern_size <= size. The pattern may lie in the host's view of the range itself. */
+/* 1 <= pattern_size <= size. Where the pattern may lie in the host's view of the range itself: see zcmem_mem_fill. */
 enum zcmem_status zcmem__move_fill(const struct zcmem__region *region, hal_addr_t dst, const void *pattern,
                                    size_t pattern_size, hal_size_t size, size_t bounce);
 

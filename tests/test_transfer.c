@@ -145,15 +145,50 @@ static void test_fill_repeats_the_pattern_and_cuts_the_tail(void **state) {
 }
 
 static void test_pattern_may_lie_in_the_range_that_is_filled(void **state) {
-  void *host = NULL;
+  const int ways[] = {FAKE_HOST, FAKE_MAP_DIRECT};
   (void)state;
-  hal_addr_t addr = alloc(FAKE_HOST, 100);
-  assert_ok(zcmem_mem_write(hal, addr, noise, 100));
-  assert_ok(zcmem_mem_host(hal, addr + 5, 7, &host));
-  assert_ok(zcmem_mem_fill(hal, addr, host, 7, 100));
-  for (size_t i = 0; i < 100; i++)
-    assert_int_equal(*fake_at(&regions[FAKE_HOST], addr + i), noise[5 + i % 7]);
-  assert_ok(zcmem_mem_free(hal, addr));
+  for (size_t w = 0; w < sizeof ways / sizeof ways[0]; w++) {
+    void *host = NULL;
+    hal_addr_t addr = alloc(ways[w], 100);
+    assert_ok(zcmem_mem_write(hal, addr, noise, 100));
+    assert_ok(zcmem_mem_map(hal, addr + 5, BOUNCE, ZCMEM_MAP_READ, &host));
+    assert_ok(zcmem_mem_fill(hal, addr, host, 7, 100));
+    for (size_t i = 0; i < 100; i++)
+      assert_int_equal(*fake_at(&regions[ways[w]], addr + i), noise[5 + i % 7]);
+    assert_ok(zcmem_mem_write(hal, addr, noise, 100));
+    assert_ok(zcmem_mem_fill(hal, addr, host, BOUNCE, 100));
+    for (size_t i = 0; i < 100; i++)
+      assert_int_equal(*fake_at(&regions[ways[w]], addr + i), noise[5 + i % BOUNCE]);
+    assert_ok(zcmem_mem_unmap(hal, host));
+    assert_ok(zcmem_mem_free(hal, addr));
+  }
+}
+
+/* Of a region with a host pointer and a few callbacks: what has no callback of its own takes the pointer. */
+static void test_what_has_no_callback_goes_through_the_host_pointer(void **state) {
+  static unsigned char bytes[4096];
+  struct fake_region device;
+  struct zcmem_hal_config config = {
+      .name = "mixed", .max_regions = 1, .lock = &fake_lock, .allocator = &fake_allocator};
+  struct zcmem_region_config region = fake_region_open(&device, FAKE_READ_WRITE, "mixed", 1 << 16, sizeof bytes);
+  struct zcmem_hal *mixed = NULL;
+  hal_addr_t addr = 0;
+  (void)state;
+  region.host = bytes;
+  assert_ok(zcmem_hal_create(&config, &region, 1, &mixed));
+  assert_ok(zcmem_mem_alloc(mixed, 0, 200, 1, &addr));
+  assert_ok(zcmem_mem_fill(mixed, addr, "abc", 3, 100));
+  assert_ok(zcmem_mem_copy(mixed, addr + 100, addr, 100));
+  for (size_t i = 0; i < 200; i++)
+    assert_int_equal(bytes[i], "abc"[i % 100 % 3]);
+  assert_int_equal(device.calls[FAKE_CALL_READ] + device.calls[FAKE_CALL_WRITE], 0);
+  assert_ok(zcmem_mem_write(mixed, addr, noise, 200));
+  assert_ok(zcmem_mem_read(mixed, bytes, addr, 200));
+  assert_int_equal(device.calls[FAKE_CALL_WRITE], 1);
+  assert_int_equal(device.calls[FAKE_CALL_READ], 1);
+  assert_ok(zcmem_mem_free(mixed, addr));
+  assert_int_equal(zcmem_hal_destroy(mixed), 0);
+  fake_region_close(&device);
 }
 
 static void test_pattern_size_0_is_refused(void **state) {
@@ -292,6 +327,7 @@ int main(void) {
       TEST(test_a_mapped_side_needs_no_bounce),
       TEST(test_fill_repeats_the_pattern_and_cuts_the_tail),
       TEST(test_pattern_may_lie_in_the_range_that_is_filled),
+      TEST(test_what_has_no_callback_goes_through_the_host_pointer),
       TEST(test_pattern_size_0_is_refused),
       TEST(test_transfers_of_0_bytes_succeed_and_look_at_no_address),
       TEST(test_null_is_refused),

@@ -166,7 +166,7 @@ struct zcmem_region_stats {
 
 /* ------------------------------------------------------------------------------------------------ the device -- */
 
-/* Bytes of memory that zcmem_hal_init needs, 0 iff the config is invalid (see there). */
+/* Bytes of memory that zcmem_hal_init needs, 0 iff the config is invalid (see there) or they do not fit a size_t. */
 ZCMEM_API size_t zcmem_hal_bytes(const struct zcmem_hal_config *config);
 
 /* Bytes of image that a region of this config needs, 0 iff its heap config is invalid (see zcmem_heap_bytes). */
@@ -204,9 +204,9 @@ ZCMEM_API uint64_t zcmem_hal_destroy(struct zcmem_hal *hal);
  *
  * OK: *index (may be NULL) is the region's. EINVAL iff hal or config is NULL, the name is empty, too long or taken,
  * kind is 0, flags has unknown bits, the heap's config is invalid, the host memory would reach beyond the host's
- * address space, image is misaligned, or image is NULL and the HAL has no allocator. EOVERLAP iff its addresses,
- * the host memory it is mapped to, or the image given, overlap another region's. ENOMEM iff max_regions are there, image_bytes is too
- * small, or the allocator gave nothing. ELOCK iff a lock failed.
+ * address space, image is misaligned, or image is NULL and the HAL has no allocator. EOVERLAP iff its addresses, the
+ * host memory it is mapped to, or the image given, overlap another region's. ENOMEM iff max_regions are there,
+ * image_bytes is too small, or the allocator gave nothing. ELOCK iff a lock failed.
  */
 ZCMEM_API enum zcmem_status zcmem_hal_add_region(struct zcmem_hal *hal, const struct zcmem_region_config *config,
                                                  uint32_t *index);
@@ -283,7 +283,8 @@ ZCMEM_API enum zcmem_status zcmem_mem_info(struct zcmem_hal *hal, hal_addr_t add
  *
  * read: device -> host. write: host -> device. copy: device -> device, within a region or between two, as memmove
  * where the ranges overlap. fill: repeats the pattern over size bytes; if size is no multiple of pattern_size the
- * tail gets the first bytes of the pattern.
+ * tail gets the first bytes of the pattern. The pattern may lie in the host's view of what is filled if the region has
+ * a host pointer or the pattern is at most bounce_bytes long (a fill callback has rules of its own).
  *
  * A transfer of 0 bytes succeeds and looks at no address. OK: all bytes are there. EINVAL iff hal is NULL, a host
  * pointer is NULL or its range reaches beyond the host's address space (size > 0), or pattern_size is 0. ENOENT iff an
@@ -321,17 +322,19 @@ ZCMEM_API enum zcmem_status zcmem_mem_device(struct zcmem_hal *hal, const void *
  * host pointer that is arithmetic; else its map callback is called, and an equal range that is mapped already is
  * counted up instead. flags: ZCMEM_MAP_READ and/or _WRITE.
  * EINVAL iff hal or host is NULL, size is 0 or flags is 0 or unknown. ENOENT, EBOUNDS as for transfers. ENOTMAPPED
- * iff the region has neither a host pointer nor a map callback. ENOMEM iff max_mappings ranges are mapped. EBUSY iff
- * ZCMEM_MAX_PINS pins are there. EIO iff the callback failed. ELOCK; if the lock fails only after another failure, the
- * block stays pinned (zcmem_mem_unpin undoes that).
+ * iff the region has neither a host pointer nor a map callback, or the range is larger than the host's address space.
+ * ENOMEM iff max_mappings ranges are mapped. EBUSY iff ZCMEM_MAX_PINS pins are there. EIO iff the callback failed.
+ * ELOCK; if the lock fails only after another failure, the block stays pinned (zcmem_mem_unpin undoes that).
  */
 ZCMEM_API enum zcmem_status zcmem_mem_map(struct zcmem_hal *hal, hal_addr_t addr, hal_size_t size, unsigned flags,
                                           void **host);
 
 /*
- * Undoes one zcmem_mem_map that gave `host`. EINVAL iff hal is NULL. ENOTMAPPED iff nothing is mapped there. EIO iff
- * the unmap callback failed; the range counts as unmapped all the same. ELOCK iff a lock failed: the mapping is as it
- * was, or, if the region's lock failed for a range mapped on demand, gone with its pin left (see zcmem_mem_map).
+ * Undoes one zcmem_mem_map that gave `host`. EINVAL iff hal is NULL. ENOTMAPPED iff nothing is mapped there; in a
+ * region with a host pointer, where a map is but a pin: iff no pinned block is there, so an unmap too many takes
+ * another's pin, as an unpin too many does. EIO iff the unmap callback failed; the range counts as unmapped all the
+ * same. ELOCK iff a lock failed: the mapping is as it was, or, if the region's lock failed for a range mapped on
+ * demand, gone with its pin left (see zcmem_mem_map).
  */
 ZCMEM_API enum zcmem_status zcmem_mem_unmap(struct zcmem_hal *hal, void *host);
 
