@@ -13,6 +13,9 @@ fail() {
   exit 1
 }
 
+if [ -c /dev/full ] && "$program" >/dev/full 2>&1; then
+  fail 'exit status 0 where the output could not be written'
+fi
 [ "$(printf '%s\n' "$output" | head -n 1)" = "Using device 'zcmem host device'" ] || fail 'wrong first line'
 [ "$(printf '%s\n' "$output" | tail -n 1)" = 'Results validated successfully.' ] || fail 'wrong last line'
 lines=$(printf '%s\n' "$output" | wc -l)
