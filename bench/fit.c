@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The smallest region that a trace fits in: the price of fragmentation in bytes of memory. */
-#include "args.h"
 #include "commands.h"
+#include "each_trace.h"
 #include "report.h"
-#include "trace.h"
 
 #include <zcmem/heap.h>
 
@@ -150,24 +149,5 @@ static bool run(const char *path, const struct bench_trace *trace) {
 }
 
 int bench_command_fit(int argc, char **argv) {
-  int operands;
-  int status;
-  if (!bench_args_parse(&command, argc, argv, &operands, &status))
-    return status;
-  if (quantum_option & (quantum_option - 1)) {
-    bench_error("fit: --quantum %" PRIu64 " is no power of two", quantum_option);
-    return BENCH_USAGE;
-  }
-  status = BENCH_OK;
-  for (int i = 0; i < operands; i++) {
-    struct bench_trace trace;
-    if (!bench_trace_load(argv[i], &trace)) {
-      status = BENCH_FAILED;
-      continue;
-    }
-    if (!run(argv[i], &trace))
-      status = BENCH_FAILED;
-    bench_trace_destroy(&trace);
-  }
-  return status;
+  return bench_each_trace(&command, argc, argv, &quantum_option, run);
 }

@@ -131,7 +131,7 @@ static bool open_contest(struct contest *c, const struct bench_workload *workloa
     bench_error("%s: no memory for its operations", workload->name);
     return false;
   }
-  c->samples = malloc(peers->count * rounds_option * sizeof *c->samples);
+  c->samples = calloc(peers->count, (size_t)rounds_option * sizeof *c->samples);
   bool good = c->samples != NULL;
   for (uint32_t i = 0; i < peers->count && good; i++)
     good = add_contender(c, peers->peer[i]);

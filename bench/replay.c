@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Replays traces through the facade: once with every answer checked, then a few times against the clock. */
-#include "args.h"
 #include "commands.h"
+#include "each_trace.h"
 #include "measure.h"
 #include "overlap.h"
 #include "report.h"
-#include "trace.h"
 
 #include <zcmem/hal.h>
 #include <zcmem/heap.h>
@@ -234,24 +233,5 @@ static bool run(const char *path, const struct bench_trace *trace) {
 }
 
 int bench_command_replay(int argc, char **argv) {
-  int operands;
-  int status;
-  if (!bench_args_parse(&command, argc, argv, &operands, &status))
-    return status;
-  if (quantum_option & (quantum_option - 1)) {
-    bench_error("replay: --quantum %" PRIu64 " is no power of two", quantum_option);
-    return BENCH_USAGE;
-  }
-  status = BENCH_OK;
-  for (int i = 0; i < operands; i++) {
-    struct bench_trace trace;
-    if (!bench_trace_load(argv[i], &trace)) {
-      status = BENCH_FAILED;
-      continue;
-    }
-    if (!run(argv[i], &trace))
-      status = BENCH_FAILED;
-    bench_trace_destroy(&trace);
-  }
-  return status;
+  return bench_each_trace(&command, argc, argv, &quantum_option, run);
 }
