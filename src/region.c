@@ -113,14 +113,19 @@ enum zcmem_status zcmem__region_begin(struct zcmem__region *region, hal_addr_t a
   return status;
 }
 
-enum zcmem_status zcmem__region_end(struct zcmem__region *region, hal_addr_t addr, uint64_t *counter, uint64_t amount) {
+enum zcmem_status zcmem__region_end_locked(struct zcmem__region *region, hal_addr_t addr) {
   bool freed = false;
+  enum zcmem_status status = zcmem_heap_end_transfer(region->heap, addr, &freed);
+  if (status == ZCMEM_OK && freed)
+    region->stats.frees++;
+  return status;
+}
+
+enum zcmem_status zcmem__region_end(struct zcmem__region *region, hal_addr_t addr, uint64_t *counter, uint64_t amount) {
   enum zcmem_status status = zcmem__lock_take(&region->lock);
   if (status != ZCMEM_OK)
     return status;
-  status = zcmem_heap_end_transfer(region->heap, addr, &freed);
-  if (freed)
-    region->stats.frees++;
+  status = zcmem__region_end_locked(region, addr);
   *counter += amount;
   zcmem__lock_drop(&region->lock);
   return status;

@@ -92,7 +92,8 @@ enum zcmem_status zcmem__region_end(struct zcmem__region *region, hal_addr_t add
 /* Counts a transfer that failed before it began. A lock that fails leaves it uncounted. */
 void zcmem__region_count_failed(struct zcmem__region *region);
 
-/* Unpins with the lock held; counts the free of a zombie that was only held by this pin. */
+/* End a transfer or a pin with the lock held; count the free of a zombie that was only held by it. */
+enum zcmem_status zcmem__region_end_locked(struct zcmem__region *region, hal_addr_t addr);
 enum zcmem_status zcmem__region_unpin_locked(struct zcmem__region *region, hal_addr_t addr);
 
 /* Takes the lock and fills in the stats. OK or ELOCK. */

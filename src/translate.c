@@ -52,7 +52,10 @@ enum zcmem_status zcmem_mem_device(struct zcmem_hal *hal, const void *ptr, hal_a
   return ZCMEM_OK;
 }
 
-/* Checks the range, pins its block and counts the map, all in one hold of the lock. */
+/*
+ * Checks the range, pins its block and counts the map, all in one hold of the lock. What a driver maps counts as a
+ * transfer, too: an unpin too many must not let the block go to somebody else whose bytes the driver would then write.
+ */
 static enum zcmem_status pin_range(struct zcmem__region *region, hal_addr_t addr, hal_size_t size) {
   enum zcmem_status status = zcmem__lock_take(&region->lock);
   if (status != ZCMEM_OK)
@@ -60,7 +63,8 @@ static enum zcmem_status pin_range(struct zcmem__region *region, hal_addr_t addr
   status = zcmem_heap_begin_transfer(region->heap, addr, size, NULL);
   if (status == ZCMEM_OK) {
     status = zcmem_heap_pin(region->heap, addr);
-    (void)zcmem_heap_end_transfer(region->heap, addr, NULL);
+    if (status != ZCMEM_OK || region->host != NULL)
+      (void)zcmem__region_end_locked(region, addr);
   }
   if (status == ZCMEM_OK)
     region->stats.maps++;
@@ -68,11 +72,19 @@ static enum zcmem_status pin_range(struct zcmem__region *region, hal_addr_t addr
   return status;
 }
 
-/* Undoes pin_range for a map that failed with `status`. ELOCK: the block stays pinned and the map counted. */
+/* With the lock held: ends what pin_range began. */
+static enum zcmem_status unpin_locked(struct zcmem__region *region, hal_addr_t addr) {
+  enum zcmem_status status = zcmem__region_unpin_locked(region, addr);
+  if (region->host == NULL)
+    (void)zcmem__region_end_locked(region, addr);
+  return status;
+}
+
+/* Undoes pin_range for a map that failed with `status`. ELOCK: the block stays in use and the map counted. */
 static enum zcmem_status unpin_failed(struct zcmem__region *region, hal_addr_t addr, enum zcmem_status status) {
   if (zcmem__lock_take(&region->lock) != ZCMEM_OK)
     return ZCMEM_ELOCK;
-  (void)zcmem__region_unpin_locked(region, addr);
+  (void)unpin_locked(region, addr);
   region->stats.maps--;
   zcmem__lock_drop(&region->lock);
   return status;
@@ -116,12 +128,12 @@ enum zcmem_status zcmem_mem_map(struct zcmem_hal *hal, hal_addr_t addr, hal_size
   return status == ZCMEM_OK ? ZCMEM_OK : unpin_failed(region, addr, status);
 }
 
-/* ELOCK: the block stays pinned. */
+/* ELOCK: the block stays in use. */
 static enum zcmem_status unpin(struct zcmem__region *region, hal_addr_t addr) {
   enum zcmem_status status = zcmem__lock_take(&region->lock);
   if (status != ZCMEM_OK)
     return status;
-  status = zcmem__region_unpin_locked(region, addr);
+  status = unpin_locked(region, addr);
   zcmem__lock_drop(&region->lock);
   return status;
 }

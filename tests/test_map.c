@@ -235,24 +235,12 @@ static void test_locks_that_fail_while_mapping(void **state) {
     assert_int_equal(maps_of(COPYING), 0);
     assert_int_equal(regions[COPYING].calls[FAKE_CALL_MAP], 0);
   }
-  /* Only where a lock fails after the callback has failed, the pin is left; the user can end it. */
-  fake.fail_callback_in = 1;
-  fake.fail_lock_in = 3;
-  assert_status(zcmem_mem_map(hal, addr, 1000, RW, &host), ZCMEM_ELOCK);
-  assert_int_equal(fake.fail_lock_in, 0);
-  assert_ptr_equal(host, &regions);
-  assert_int_equal(pins_of(addr), 1);
-  assert_ok(zcmem_mem_unpin(hal, addr));
   assert_ok(zcmem_mem_map(hal, addr, 1000, RW, &host));
   fake.fail_lock_in = 1; /* the table's: nothing has happened */
   assert_status(zcmem_mem_unmap(hal, host), ZCMEM_ELOCK);
   assert_int_equal(pins_of(addr), 1);
   assert_int_equal(regions[COPYING].mapped, 1);
-  fake.fail_lock_in = 2; /* the region's: unmapped, and the pin left */
-  assert_status(zcmem_mem_unmap(hal, host), ZCMEM_ELOCK);
-  assert_int_equal(regions[COPYING].mapped, 0);
-  assert_status(zcmem_mem_unmap(hal, host), ZCMEM_ENOTMAPPED);
-  assert_ok(zcmem_mem_unpin(hal, addr));
+  assert_ok(zcmem_mem_unmap(hal, host));
   assert_ok(zcmem_mem_free(hal, addr));
   hal_addr_t mapped = alloc(HOST, 10);
   assert_ok(zcmem_mem_map(hal, mapped, 10, RW, &host));
@@ -260,6 +248,49 @@ static void test_locks_that_fail_while_mapping(void **state) {
   assert_status(zcmem_mem_unmap(hal, host), ZCMEM_ELOCK);
   assert_ok(zcmem_mem_unmap(hal, host));
   assert_ok(zcmem_mem_free(hal, mapped));
+}
+
+/* Where nobody is left to end the use of a block, it is never handed out again. */
+static void test_locks_that_fail_and_leave_a_use(void **state) {
+  void *host = &regions;
+  (void)state;
+  hal_addr_t addr = alloc(COPYING, 1000), other = alloc(COPYING, 1000);
+  fake.fail_callback_in = 1;
+  fake.fail_lock_in = 3; /* the region's, after the callback has failed */
+  assert_status(zcmem_mem_map(hal, addr, 1000, RW, &host), ZCMEM_ELOCK);
+  assert_int_equal(fake.fail_lock_in, 0);
+  assert_ptr_equal(host, &regions);
+  assert_int_equal(pins_of(addr), 1);
+  assert_ok(zcmem_mem_map(hal, other, 1000, RW, &host));
+  fake.fail_lock_in = 2; /* the region's, after the range was unmapped */
+  assert_status(zcmem_mem_unmap(hal, host), ZCMEM_ELOCK);
+  assert_int_equal(regions[COPYING].mapped, 0);
+  assert_status(zcmem_mem_unmap(hal, host), ZCMEM_ENOTMAPPED);
+  assert_int_equal(pins_of(other), 1);
+  assert_status(zcmem_mem_free(hal, addr), ZCMEM_EBUSY);
+  assert_status(zcmem_mem_free(hal, other), ZCMEM_EBUSY);
+  assert_int_equal(close_hal(), 2);
+  open_hal(MAPPINGS);
+}
+
+/* The driver's unmap writes to the block: whatever its users do to the pins, it must still be theirs. */
+static void test_an_unpin_too_many_frees_nothing_that_a_driver_maps(void **state) {
+  (void)state;
+  for (uint32_t region = COPYING; region <= DIRECT; region++) {
+    struct zcmem_region_stats stats = {.struct_bytes = sizeof stats};
+    void *host = NULL;
+    hal_addr_t addr = alloc(region, 1000);
+    assert_ok(zcmem_mem_map(hal, addr, 1000, RW, &host));
+    assert_ok(zcmem_mem_unpin(hal, addr));
+    assert_status(zcmem_mem_unpin(hal, addr), ZCMEM_EBUSY);
+    assert_status(zcmem_mem_free(hal, addr), ZCMEM_EBUSY);
+    assert_status(zcmem_mem_resize(hal, addr, 1), ZCMEM_EBUSY);
+    assert_ok(zcmem_mem_free_deferred(hal, addr));
+    assert_ok(zcmem_mem_unmap(hal, host));
+    assert_ok(zcmem_hal_region_stats(hal, region, &stats));
+    assert_int_equal(stats.live, 0);
+    assert_int_equal(stats.frees, 1);
+  }
 }
 
 static void test_pins_run_out_for_maps_too(void **state) {
@@ -357,6 +388,8 @@ int main(void) {
       TEST(test_a_map_callback_without_a_pointer_has_failed),
       TEST(test_an_unmap_callback_that_fails_unmaps_all_the_same),
       TEST(test_locks_that_fail_while_mapping),
+      TEST(test_locks_that_fail_and_leave_a_use),
+      TEST(test_an_unpin_too_many_frees_nothing_that_a_driver_maps),
       TEST(test_pins_run_out_for_maps_too),
       TEST(test_equal_ranges_mapped_at_once_are_two_mappings),
       TEST(test_a_range_mapped_during_its_unmap_is_a_new_mapping),

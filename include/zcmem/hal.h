@@ -320,11 +320,12 @@ ZCMEM_API enum zcmem_status zcmem_mem_device(struct zcmem_hal *hal, const void *
 /*
  * Maps `size` (> 0) bytes from addr for the host and pins the block until zcmem_mem_unmap(*host). In a region with a
  * host pointer that is arithmetic; else its map callback is called, and an equal range that is mapped already is
- * counted up instead. flags: ZCMEM_MAP_READ and/or _WRITE.
+ * counted up instead; then the block also counts as in a transfer, so that no unpin too many can end its use. flags:
+ * ZCMEM_MAP_READ and/or _WRITE.
  * EINVAL iff hal or host is NULL, size is 0 or flags is 0 or unknown. ENOENT, EBOUNDS as for transfers. ENOTMAPPED
  * iff the region has neither a host pointer nor a map callback, or the range is larger than the host's address space.
  * ENOMEM iff max_mappings ranges are mapped. EBUSY iff ZCMEM_MAX_PINS pins are there. EIO iff the callback failed.
- * ELOCK; if the lock fails only after another failure, the block stays pinned (zcmem_mem_unpin undoes that).
+ * ELOCK; if the lock fails only after another failure, the block stays in use for good (see transfers).
  */
 ZCMEM_API enum zcmem_status zcmem_mem_map(struct zcmem_hal *hal, hal_addr_t addr, hal_size_t size, unsigned flags,
                                           void **host);
@@ -334,7 +335,7 @@ ZCMEM_API enum zcmem_status zcmem_mem_map(struct zcmem_hal *hal, hal_addr_t addr
  * region with a host pointer, where a map is but a pin: iff no pinned block is there, so an unmap too many takes
  * another's pin, as an unpin too many does. EIO iff the unmap callback failed; the range counts as unmapped all the
  * same. ELOCK iff a lock failed: the mapping is as it was, or, if the region's lock failed for a range mapped on
- * demand, gone with its pin left (see zcmem_mem_map).
+ * demand, gone and its block in use for good.
  */
 ZCMEM_API enum zcmem_status zcmem_mem_unmap(struct zcmem_hal *hal, void *host);
 
