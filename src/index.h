@@ -71,16 +71,21 @@ ZCMEM__HOT uint32_t zcmem__index_at(const struct zcmem_heap *heap, uint32_t quan
 /*
  * Live block `id` now starts at `start`; it is in the chain already. Whether the page has blocks, and whether this is
  * its first, cannot be predicted, so there is no branch: of an empty page the sentinel is the first block, which is
- * behind everything.
+ * behind everything. Where a page is one quantum, always or never, there is nothing to find out.
  */
 ZCMEM__HOT void zcmem__index_add(struct zcmem_heap *heap, uint32_t id, uint32_t start) {
-  uint32_t page = start >> heap->at.index_shift;
-  uint32_t *at = &zcmem__index(heap)[page], entry = *at, count = entry & ZCMEM__INDEX_COUNT;
-  if (ZCMEM__UNLIKELY(count >= ZCMEM__INDEX_MOST)) {
-    zcmem__index_add_deep(heap, id, start);
-    return;
+  uint32_t page = start >> heap->at.index_shift, *at = &zcmem__index(heap)[page];
+  if (heap->at.index_shift == 0) {
+    *at = zcmem__index_entry(id, 1u);
+  } else {
+    uint32_t entry = *at, count = entry & ZCMEM__INDEX_COUNT;
+    if (ZCMEM__UNLIKELY(count >= ZCMEM__INDEX_MOST)) {
+      zcmem__index_add_deep(heap, id, start);
+      return;
+    }
+    bool first = zcmem__block_const(heap, zcmem__index_first(entry))->start > start;
+    *at = zcmem__bits_select(first, zcmem__index_entry(id, count), entry) + 1u;
   }
-  *at = 1u + zcmem__bits_select(zcmem__block_const(heap, zcmem__index_first(entry))->start > start, zcmem__index_entry(id, count), entry);
   uint64_t *word = ZCMEM__TABLE(uint64_t, heap, heap->at.level_at[0]) + (page >> 6), bits = *word;
   *word = bits | zcmem__bits_one(page & 63u);
   if (ZCMEM__UNLIKELY(bits == 0)) {
@@ -90,16 +95,22 @@ ZCMEM__HOT void zcmem__index_add(struct zcmem_heap *heap, uint32_t id, uint32_t 
 
 /* The live block `id` that starts at `start` is no more; `next` is the live one after it (ZCMEM__NIL: none). */
 ZCMEM__HOT void zcmem__index_remove(struct zcmem_heap *heap, uint32_t id, uint32_t start, uint32_t next) {
-  uint32_t page = start >> heap->at.index_shift;
-  uint32_t *at = &zcmem__index(heap)[page], entry = *at, count = entry & ZCMEM__INDEX_COUNT;
-  if (ZCMEM__UNLIKELY(count == ZCMEM__INDEX_TABLE)) {
-    zcmem__index_remove_deep(heap, id, start, next);
-    return;
+  uint32_t page = start >> heap->at.index_shift, *at = &zcmem__index(heap)[page];
+  bool empty = true;
+  if (heap->at.index_shift == 0) {
+    *at = 0;
+  } else {
+    uint32_t entry = *at, count = entry & ZCMEM__INDEX_COUNT;
+    if (ZCMEM__UNLIKELY(count == ZCMEM__INDEX_TABLE)) {
+      zcmem__index_remove_deep(heap, id, start, next);
+      return;
+    }
+    uint32_t rest = zcmem__bits_select(zcmem__index_first(entry) == id, zcmem__index_entry(next, count), entry) - 1u;
+    empty = count == 1u;
+    *at = zcmem__bits_select(empty, 0, rest);
   }
-  uint32_t rest = zcmem__bits_select(zcmem__index_first(entry) == id, zcmem__index_entry(next, count), entry) - 1u;
-  *at = zcmem__bits_select(count == 1u, 0, rest);
   uint64_t *word = ZCMEM__TABLE(uint64_t, heap, heap->at.level_at[0]) + (page >> 6);
-  uint64_t bits = *word & ~((uint64_t)(count == 1u) << (page & 63u));
+  uint64_t bits = *word & ~((uint64_t)empty << (page & 63u));
   *word = bits;
   if (ZCMEM__UNLIKELY(bits == 0)) {
     zcmem__index_lower(heap, page >> 6);
