@@ -144,6 +144,16 @@ static void test_fill_repeats_the_pattern_and_cuts_the_tail(void **state) {
   }
 }
 
+/* A byte at a time would be as right, and a write of the driver for each. */
+static void test_fill_writes_as_many_patterns_at_a_time_as_bounce(void **state) {
+  (void)state;
+  hal_addr_t addr = alloc(FAKE_READ_WRITE, 100);
+  regions[FAKE_READ_WRITE].calls[FAKE_CALL_WRITE] = 0;
+  assert_ok(zcmem_mem_fill(hal, addr, noise, 3, 31));
+  assert_int_equal(regions[FAKE_READ_WRITE].calls[FAKE_CALL_WRITE], 3); /* 5 patterns in 16 bytes: 15 + 15 + 1 */
+  assert_ok(zcmem_mem_free(hal, addr));
+}
+
 static void test_pattern_may_lie_in_the_range_that_is_filled(void **state) {
   const int ways[] = {FAKE_HOST, FAKE_MAP_DIRECT};
   (void)state;
@@ -326,6 +336,7 @@ int main(void) {
       TEST(test_bounced_copies_go_in_bounded_chunks),
       TEST(test_a_mapped_side_needs_no_bounce),
       TEST(test_fill_repeats_the_pattern_and_cuts_the_tail),
+      TEST(test_fill_writes_as_many_patterns_at_a_time_as_bounce),
       TEST(test_pattern_may_lie_in_the_range_that_is_filled),
       TEST(test_what_has_no_callback_goes_through_the_host_pointer),
       TEST(test_pattern_size_0_is_refused),
