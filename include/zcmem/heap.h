@@ -97,7 +97,7 @@ ZCMEM_API size_t zcmem_heap_bytes(const struct zcmem_heap_config *config);
  * OK: *heap is the heap (it lies in the image). EINVAL iff an argument is NULL, image is misaligned or the config is
  * invalid (see zcmem_heap_bytes). ENOMEM iff bytes < zcmem_heap_bytes(config).
  * Cost: clears the whole image, unless ZCMEM_HEAP_ZEROED says that it is zero: then only the header and two
- * descriptors are touched, half a kilobyte.
+ * descriptors are touched, less than a kilobyte.
  */
 ZCMEM_API enum zcmem_status zcmem_heap_init(void *image, size_t bytes, const struct zcmem_heap_config *config,
                                             struct zcmem_heap **heap);
