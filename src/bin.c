@@ -24,6 +24,7 @@ uint32_t zcmem__bin_fit_aligned(const struct zcmem_heap *heap, uint32_t need, ui
   /* Candidates as they are: the request's own bin or the next that is not empty, and the one after that. */
   uint32_t bin = zcmem__binmap_next(heap, zcmem__sizeclass_bin(need)), id = ZCMEM__NIL;
   for (uint32_t tries = 0; tries < 2u && bin != ZCMEM__NIL && id == ZCMEM__NIL; tries++) {
+    ZCMEM__STEP();
     id = take_aligned(heap, bin, need, offset, mask);
     bin = zcmem__binmap_next(heap, bin + 1u);
   }

@@ -41,6 +41,7 @@ ZCMEM__HOT uint32_t zcmem__binmap_next(const struct zcmem_heap *heap, uint32_t b
 /* The last bin that is not empty; ZCMEM__NIL: none. */
 static inline uint32_t zcmem__binmap_last(const struct zcmem_heap *heap) {
   for (uint32_t group = ZCMEM__BIN_SUMMARIES; group-- > 0;) {
+    ZCMEM__STEP();
     if (heap->summary[group] != 0) {
       uint32_t word = group << 6 | zcmem__bits_log2(heap->summary[group]);
       return word << 6 | zcmem__bits_log2(heap->words[word]);

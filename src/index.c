@@ -69,6 +69,7 @@ static uint32_t take_table(struct zcmem_heap *heap) {
 static void split(struct zcmem_heap *heap, uint32_t *at, uint32_t shift, uint32_t first) {
   uint32_t *crowded = at;
   do {
+    ZCMEM__STEP();
     ZCMEM__ASSERT(shift >= ZCMEM__INDEX_BITS);
     shift -= ZCMEM__INDEX_BITS;
     *crowded = take_table(heap);
@@ -111,6 +112,7 @@ void zcmem__index_add_deep(struct zcmem_heap *heap, uint32_t id, uint32_t start)
 static uint32_t fold(struct zcmem_heap *heap, uint32_t entry) {
   uint32_t count = *table_count(heap, entry), first = ZCMEM__NIL;
   while (zcmem__index_is_table(entry)) {
+    ZCMEM__STEP();
     uint32_t *entries = table_at(heap, entry)->entry, below = 0;
     for (uint32_t i = 0; i < ENTRIES; i++) {
       ZCMEM__STEP();
@@ -185,6 +187,7 @@ static bool page_after(const struct zcmem_heap *heap, uint32_t page, uint32_t *f
 /* The first live block under an entry that is not 0. */
 static uint32_t first_of(const struct zcmem_heap *heap, uint32_t entry) {
   while (zcmem__index_is_table(entry)) {
+    ZCMEM__STEP();
     const uint32_t *entries = table_const(heap, entry)->entry;
     entry = 0;
     for (uint32_t i = 0; entry == 0; i++) {

@@ -103,6 +103,7 @@ static uint32_t largest_of(const struct zcmem_heap *heap, uint32_t page) {
   const uint64_t *entry = page_const(heap, page)->entry;
   uint32_t best = 0;
   for (uint32_t i = 1; i < ZCMEM__PAGE; i++) {
+    ZCMEM__STEP();
     best = entry[i] > entry[best] ? i : best;
   }
   return page * ZCMEM__PAGE + best;
@@ -216,6 +217,7 @@ ZCMEM__HOT uint64_t least_excess(const uint64_t *entry, uint64_t need) {
   uint64_t pair[ZCMEM__PAGE / 2u];
   ZCMEM__UNROLL
   for (uint32_t i = 0; i < ZCMEM__PAGE / 2u; i++) {
+    ZCMEM__STEP();
     pair[i] = zcmem__bits_min(entry[2u * i] - need, entry[2u * i + 1u] - need);
   }
   return zcmem__bits_min(zcmem__bits_min(pair[0], pair[1]), zcmem__bits_min(pair[2], pair[3]));
@@ -261,6 +263,7 @@ uint32_t zcmem__wide_take_aligned(const struct zcmem_heap *heap, uint32_t bin, u
   uint64_t best = ~(uint64_t)0;
   uint32_t id = ZCMEM__NIL, page = last_page(heap, bin);
   for (uint32_t looked = 0; looked < 2u; looked++) {
+    ZCMEM__STEP();
     const struct zcmem__wide_page *at = page_const(heap, page);
     for (uint32_t i = 0; i < ZCMEM__PAGE; i++) {
       ZCMEM__STEP();
