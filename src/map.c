@@ -37,7 +37,6 @@ enum zcmem_status zcmem__map_acquire(struct zcmem__map *map, const struct zcmem_
     status = ZCMEM_ENOMEM;
   } else if (!*shared) {
     zcmem__atomic_publish(&spare->state, ZCMEM__MAPPING_BUSY);
-    spare->users = 0;
     spare->flags = wanted->flags;
     spare->region = wanted->region;
     spare->addr = wanted->addr;

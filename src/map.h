@@ -21,7 +21,7 @@
 
 struct zcmem__mapping {
   struct zcmem__atomic_u32 state; /* enum zcmem__mapping_state */
-  uint32_t users;                 /* maps less unmaps; each also holds a pin of the block */
+  uint32_t users;                 /* maps less unmaps, so 0 unless LIVE; each also holds a pin of the block */
   uint32_t flags;                 /* ZCMEM_MAP_* */
   struct zcmem__region *region;
   hal_addr_t addr;

@@ -43,9 +43,8 @@ enum zcmem_status zcmem_mem_device(struct zcmem_hal *hal, const void *ptr, hal_a
   enum zcmem_status status = zcmem_mem_info(hal, found, &block);
   if (status != ZCMEM_OK)
     return status;
-  /* In the unused end of the last quantum nothing remains. */
-  if (zcmem__region_bounds(&block, found, 0, &rest) != ZCMEM_OK)
-    rest = 0;
+  /* In the unused end of the last quantum, which is out of bounds, nothing remains. */
+  (void)zcmem__region_bounds(&block, found, 0, &rest);
   *addr = found;
   if (remaining != NULL)
     *remaining = rest < mapped ? rest : mapped;

@@ -60,23 +60,29 @@ const struct zcmem_lock_ops fake_lock = {.bytes = sizeof(unsigned),
                                          .lock = fake_lock_lock,
                                          .unlock = fake_lock_unlock};
 
+/* What the allocator gives lies behind a line that says how long it is. */
+enum { ALLOC_LINE = 64 };
+
 static void *fake_alloc(void *ctx, size_t bytes) {
   assert_ptr_equal(ctx, &fake);
   assert_int_equal(fake.locks_held, 0);
   if (strikes(&fake.fail_alloc_in))
     return NULL;
-  void *memory = aligned_alloc(64, (bytes + 63) / 64 * 64);
-  assert_non_null(memory);
-  memset(memory, 0, bytes);
+  unsigned char *line = aligned_alloc(ALLOC_LINE, ALLOC_LINE + (bytes + ALLOC_LINE - 1) / ALLOC_LINE * ALLOC_LINE);
+  assert_non_null(line);
+  memcpy(line, &bytes, sizeof bytes);
+  memset(line + ALLOC_LINE, 0, bytes);
   fake.allocations++;
-  return memory;
+  return line + ALLOC_LINE;
 }
 
 static void fake_free(void *ctx, void *memory, size_t bytes) {
   assert_ptr_equal(ctx, &fake);
   assert_int_equal(fake.locks_held, 0);
+  unsigned char *line = (unsigned char *)memory - ALLOC_LINE;
+  assert_memory_equal(line, &bytes, sizeof bytes);
   memset(memory, 0xdb, bytes);
-  free(memory);
+  free(line);
   fake.allocations--;
 }
 
