@@ -20,32 +20,38 @@ static void print_help(const struct bench_command *command) {
 static bool read_number(const char *text, uint64_t *value) {
   uint64_t n = 0;
   const char *p = text;
-  if (*p < '0' || *p > '9')
+  if (*p < '0' || *p > '9') {
     return false;
+  }
   for (; *p >= '0' && *p <= '9'; p++) {
     uint64_t digit = (uint64_t)(*p - '0');
-    if (n > (UINT64_MAX - digit) / 10)
+    if (n > (UINT64_MAX - digit) / 10) {
       return false;
+    }
     n = n * 10 + digit;
   }
   unsigned shift = 0;
   if (*p != 0) {
     static const char suffixes[] = "KMG";
     const char *s = strchr(suffixes, *p);
-    if (!s || p[1] != 0)
+    if (!s || p[1] != 0) {
       return false;
+    }
     shift = 10u * (unsigned)(s - suffixes + 1);
   }
-  if (n > UINT64_MAX >> shift)
+  if (n > UINT64_MAX >> shift) {
     return false;
+  }
   *value = n << shift;
   return true;
 }
 
 static const struct bench_option *find_option(const struct bench_command *command, const char *name) {
-  for (uint32_t i = 0; i < command->option_count; i++)
-    if (strcmp(command->options[i].name, name) == 0)
+  for (uint32_t i = 0; i < command->option_count; i++) {
+    if (strcmp(command->options[i].name, name) == 0) {
       return &command->options[i];
+    }
+  }
   return NULL;
 }
 
@@ -102,8 +108,9 @@ bool bench_args_parse(const struct bench_command *command, int argc, char **argv
       fprintf(stderr, "zcmem-bench %s: %s needs a value\n", command->name, o->name);
       return false;
     }
-    if (!store(command, o, argv[++i]))
+    if (!store(command, o, argv[++i])) {
       return false;
+    }
   }
   if (count < command->min_operands || (command->max_operands >= 0 && count > command->max_operands)) {
     fprintf(stderr, "zcmem-bench %s: usage: zcmem-bench %s [OPTION]... %s (try --help)\n", command->name, command->name,

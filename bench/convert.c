@@ -33,8 +33,9 @@ static bool write_file(const char *path, const uint8_t *bytes, size_t size) {
   }
   bool good = fwrite(bytes, 1, size, file) == size;
   good = fclose(file) == 0 && good;
-  if (!good)
+  if (!good) {
     bench_error("%s: could not be written", path);
+  }
   return good;
 }
 
@@ -57,25 +58,28 @@ static bool reads_back(const uint8_t *bytes, size_t size, const struct bench_tra
 int bench_command_convert(int argc, char **argv) {
   int operands;
   int status;
-  if (!bench_args_parse(&command, argc, argv, &operands, &status))
+  if (!bench_args_parse(&command, argc, argv, &operands, &status)) {
     return status;
+  }
   bool compact = ends_in(argv[1], ".ztrace");
   if (!compact && !ends_in(argv[1], ".trace")) {
     bench_error("convert: '%s' ends neither in .trace nor in .ztrace", argv[1]);
     return BENCH_USAGE;
   }
   struct bench_trace trace;
-  if (!bench_trace_load(argv[0], &trace))
+  if (!bench_trace_load(argv[0], &trace)) {
     return BENCH_FAILED;
+  }
   size_t size = 0;
   uint8_t *bytes = compact ? bench_trace_format_compact(&trace, &size) : bench_trace_format_text(&trace, &size);
   bool good = false;
-  if (!bytes)
+  if (!bytes) {
     bench_error("%s: no memory to convert it", argv[0]);
-  else if (!reads_back(bytes, size, &trace))
+  } else if (!reads_back(bytes, size, &trace)) {
     bench_error("%s: the converted trace reads back differently", argv[0]);
-  else
+  } else {
     good = write_file(argv[1], bytes, size);
+  }
   if (good) {
     bench_text("%s: %" PRIu32 " events in %zu bytes\n", argv[1], trace.event_count, size);
     bench_row_count("convert", argv[1], "zcmem", "size", size, "bytes");

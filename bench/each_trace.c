@@ -9,8 +9,9 @@ int bench_each_trace(const struct bench_command *command, int argc, char **argv,
                      bool (*run)(const char *path, const struct bench_trace *trace)) {
   int operands;
   int status;
-  if (!bench_args_parse(command, argc, argv, &operands, &status))
+  if (!bench_args_parse(command, argc, argv, &operands, &status)) {
     return status;
+  }
   if (*quantum & (*quantum - 1)) {
     bench_error("%s: --quantum %" PRIu64 " is no power of two", command->name, *quantum);
     return BENCH_USAGE;
@@ -22,8 +23,9 @@ int bench_each_trace(const struct bench_command *command, int argc, char **argv,
       status = BENCH_FAILED;
       continue;
     }
-    if (!run(argv[i], &trace))
+    if (!run(argv[i], &trace)) {
       status = BENCH_FAILED;
+    }
     bench_trace_destroy(&trace);
   }
   return status;

@@ -46,12 +46,14 @@ static enum fit_result replay(const struct fit *fit, struct zcmem_heap *heap) {
   for (uint32_t i = 0; i < trace->event_count; i++) {
     uint32_t block = trace->events[i] >> 1;
     enum zcmem_status status;
-    if (trace->events[i] & BENCH_EVENT_FREE)
+    if (trace->events[i] & BENCH_EVENT_FREE) {
       status = zcmem_heap_free(heap, fit->addrs[block]);
-    else
+    } else {
       status = zcmem_heap_alloc(heap, trace->sizes[block], 1, &fit->addrs[block]);
-    if (status == ZCMEM_ENOSPC || status == ZCMEM_EFRAG)
+    }
+    if (status == ZCMEM_ENOSPC || status == ZCMEM_EFRAG) {
       return FITS_NOT;
+    }
     if (status != ZCMEM_OK) {
       bench_error("event %" PRIu32 ": %s", i, zcmem_status_string(status));
       return FIT_IMPOSSIBLE;
@@ -84,10 +86,11 @@ static enum fit_result try_quanta(struct fit *fit, uint64_t quanta) {
   void *image = memory + (align - (uintptr_t)memory % align) % align;
   enum zcmem_status status = zcmem_heap_init(image, bytes, &config, &heap);
   enum fit_result result = FIT_IMPOSSIBLE;
-  if (status == ZCMEM_OK)
+  if (status == ZCMEM_OK) {
     result = replay(fit, heap);
-  else
+  } else {
     bench_error("the heap cannot be made: %s", zcmem_status_string(status));
+  }
   free(memory);
   return result;
 }
@@ -106,10 +109,11 @@ static uint64_t search(struct fit *fit, uint64_t peak) {
   while (result != FIT_IMPOSSIBLE && enough - too_small > 1) {
     uint64_t middle = too_small + (enough - too_small) / 2;
     result = try_quanta(fit, middle);
-    if (result == FITS)
+    if (result == FITS) {
       enough = middle;
-    else
+    } else {
       too_small = middle;
+    }
   }
   return result == FIT_IMPOSSIBLE ? 0 : enough;
 }
@@ -119,8 +123,9 @@ static bool run(const char *path, const struct bench_trace *trace) {
   char parameters[160];
   bench_trace_name(path, name, sizeof name);
   snprintf(parameters, sizeof parameters, "%s", name);
-  if (quantum_option != ZCMEM_QUANTUM_DEFAULT)
+  if (quantum_option != ZCMEM_QUANTUM_DEFAULT) {
     snprintf(parameters, sizeof parameters, "%s;quantum=%" PRIu64, name, quantum_option);
+  }
   uint64_t peak = bench_trace_peak_bytes(trace, quantum_option);
   if (peak == UINT64_MAX) {
     bench_error("%s: more than 2^63 bytes are live at once", path);

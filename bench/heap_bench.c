@@ -58,9 +58,11 @@ static const struct bench_command command = {
 
 static bool in_list(const char *list, const char *name) {
   size_t n = strlen(name);
-  for (const char *at = list; at; at = strchr(at, ',') ? strchr(at, ',') + 1 : NULL)
-    if (strncmp(at, name, n) == 0 && (at[n] == ',' || at[n] == 0))
+  for (const char *at = list; at; at = strchr(at, ',') ? strchr(at, ',') + 1 : NULL) {
+    if (strncmp(at, name, n) == 0 && (at[n] == ',' || at[n] == 0)) {
       return true;
+    }
+  }
   return false;
 }
 
@@ -68,11 +70,14 @@ static bool in_list(const char *list, const char *name) {
 static bool apply_only(struct bench_peers *peers) {
   uint32_t kept = 0;
   uint32_t named = 1;
-  for (const char *at = only_option; (at = strchr(at, ',')) != NULL; at++)
+  for (const char *at = only_option; (at = strchr(at, ',')) != NULL; at++) {
     named++;
-  for (uint32_t i = 0; i < peers->count; i++)
-    if (in_list(only_option, peers->peer[i]->name))
+  }
+  for (uint32_t i = 0; i < peers->count; i++) {
+    if (in_list(only_option, peers->peer[i]->name)) {
       peers->peer[kept++] = peers->peer[i];
+    }
+  }
   peers->count = kept;
   return kept == named;
 }
@@ -133,10 +138,12 @@ static bool open_contest(struct contest *c, const struct bench_workload *workloa
   }
   c->samples = calloc(peers->count, (size_t)rounds_option * sizeof *c->samples);
   bool good = c->samples != NULL;
-  for (uint32_t i = 0; i < peers->count && good; i++)
+  for (uint32_t i = 0; i < peers->count && good; i++) {
     good = add_contender(c, peers->peer[i]);
-  if (!good)
+  }
+  if (!good) {
     close_contest(c, peers);
+  }
   return good;
 }
 
@@ -159,18 +166,21 @@ static void run_rounds(struct contest *c) {
 
 static uint32_t find_zcmem(const struct bench_peers *peers) {
   uint32_t i = 0;
-  while (i < peers->count && peers->peer[i] != &bench_peer_zcmem)
+  while (i < peers->count && peers->peer[i] != &bench_peer_zcmem) {
     i++;
+  }
   return i;
 }
 
 /* The fastest of the others; count: there is none. */
 static uint32_t find_best(const struct contest *c, const struct bench_peers *peers) {
   uint32_t best = c->count;
-  for (uint32_t i = 0; i < c->count; i++)
+  for (uint32_t i = 0; i < c->count; i++) {
     if (peers->peer[i] != &bench_peer_zcmem && peers->peer[i] != &bench_peer_driver &&
-        (best == c->count || c->spread[i].median < c->spread[best].median))
+        (best == c->count || c->spread[i].median < c->spread[best].median)) {
       best = i;
+    }
+  }
   return best;
 }
 
@@ -197,14 +207,16 @@ static void report_contender(const struct contest *c, const struct bench_peers *
 static void report(struct contest *c, const struct bench_peers *peers) {
   const struct bench_workload *w = c->run.workload;
   uint32_t zcmem = find_zcmem(peers);
-  for (uint32_t i = 0; i < c->count; i++)
+  for (uint32_t i = 0; i < c->count; i++) {
     c->spread[i] = bench_spread_of(c->samples + i * rounds_option, (uint32_t)rounds_option);
+  }
   uint32_t best = find_best(c, peers);
   bench_text("%s: %" PRIu32 " blocks, region of %" PRIu64 " MiB, %" PRIu64 " rounds of %" PRIu32 " pairs\n", w->name,
              w->live, c->run.region_bytes >> 20, rounds_option, c->run.pair_count);
   bench_text("  %-18s %9s  %9s  %9s  %7s  %7s\n", "", "ns/pair", "min", "max", "failed%", "ratio");
-  for (uint32_t i = 0; i < c->count; i++)
+  for (uint32_t i = 0; i < c->count; i++) {
     report_contender(c, peers, i, zcmem);
+  }
   if (zcmem < c->count && best < c->count) {
     double ratio = c->spread[zcmem].median / c->spread[best].median;
     bench_row("heap", w->name, "zcmem", "ratio_to_best", ratio, 3, "");
@@ -220,10 +232,12 @@ static bool report_check(const struct contest *c, const struct bench_peers *peer
     const char *what = c->checked[i].what;
     uint64_t span = c->checked[i].set.highest - c->checked[i].set.lowest + 1;
     /* Allocators with headers in the memory itself may need an alignment's worth a block more. */
-    if (!what && span > c->run.region_bytes + (uint64_t)c->run.workload->live * 256)
+    if (!what && span > c->run.region_bytes + (uint64_t)c->run.workload->live * 256) {
       what = "the blocks span more than the region";
-    if (what)
+    }
+    if (what) {
       bench_error("%s: %s: %s", c->run.workload->name, name, what);
+    }
     bench_text("%s: %s: %" PRIu64 " pairs checked, %s\n", c->run.workload->name, name, pairs, what ? what : "good");
     bench_row_count("heap", c->run.workload->name, name, "checked", what ? 0 : pairs, "pairs");
     good = good && !what;
@@ -233,14 +247,16 @@ static bool report_check(const struct contest *c, const struct bench_peers *peer
 
 static bool run_workload(const struct bench_workload *workload, const struct bench_peers *peers) {
   struct contest contest;
-  if (!open_contest(&contest, workload, peers))
+  if (!open_contest(&contest, workload, peers)) {
     return false;
+  }
   run_rounds(&contest);
   bool good = true;
-  if (check_option)
+  if (check_option) {
     good = report_check(&contest, peers);
-  else
+  } else {
     report(&contest, peers);
+  }
   close_contest(&contest, peers);
   return good;
 }
@@ -248,9 +264,11 @@ static bool run_workload(const struct bench_workload *workload, const struct ben
 /* ---------------------------------------------------------------------------------------------------- command -- */
 
 static const struct bench_workload *find_workload(const char *name) {
-  for (uint32_t i = 0; i < bench_workload_count; i++)
-    if (strcmp(bench_workloads[i].name, name) == 0)
+  for (uint32_t i = 0; i < bench_workload_count; i++) {
+    if (strcmp(bench_workloads[i].name, name) == 0) {
       return &bench_workloads[i];
+    }
+  }
   return NULL;
 }
 
@@ -263,31 +281,37 @@ static int gather(struct bench_peers *peers, int names, char **argv) {
     }
   }
   peers->peer[peers->count++] = &bench_peer_zcmem;
-  for (uint32_t i = 0; i < peer_option.count; i++)
-    if (!bench_peers_load(peers, peer_option.text[i]))
+  for (uint32_t i = 0; i < peer_option.count; i++) {
+    if (!bench_peers_load(peers, peer_option.text[i])) {
       return BENCH_FAILED;
+    }
+  }
   if (only_option && !apply_only(peers)) {
     bench_error("heap: --only %s names an allocator that is not there", only_option);
     return BENCH_USAGE;
   }
-  if (driver_option && !check_option && peers->count < BENCH_MAX_PEERS)
+  if (driver_option && !check_option && peers->count < BENCH_MAX_PEERS) {
     peers->peer[peers->count++] = &bench_peer_driver;
+  }
   return BENCH_OK;
 }
 
 int bench_command_heap(int argc, char **argv) {
   int names;
   int status;
-  if (!bench_args_parse(&command, argc, argv, &names, &status))
+  if (!bench_args_parse(&command, argc, argv, &names, &status)) {
     return status;
+  }
   struct bench_peers peers = {.count = 0};
   status = gather(&peers, names, argv);
-  if (status != BENCH_OK)
+  if (status != BENCH_OK) {
     return status;
+  }
   for (uint32_t i = 0; i < (names ? (uint32_t)names : bench_workload_count); i++) {
     const struct bench_workload *workload = names ? find_workload(argv[i]) : &bench_workloads[i];
-    if (!run_workload(workload, &peers))
+    if (!run_workload(workload, &peers)) {
       status = BENCH_FAILED;
+    }
   }
   return status;
 }

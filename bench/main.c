@@ -21,8 +21,9 @@ static const struct {
 
 static void print_help(void) {
   printf("usage: zcmem-bench COMMAND [OPTION]... [OPERAND]...\n\ncommands:\n");
-  for (size_t i = 0; i < COMMAND_COUNT; i++)
+  for (size_t i = 0; i < COMMAND_COUNT; i++) {
     printf("  %-10s %s\n", commands[i].name, commands[i].help);
+  }
   printf("\n--csv, anywhere, prints rows instead of text; zcmem-bench COMMAND --help tells more.\n"
          "Exit status: 0 done, 1 a bad input or a wrong result, 2 wrong arguments.\n");
 }
@@ -34,19 +35,22 @@ static bool take_csv(int *argc, char **argv) {
   int kept = 0;
   for (int i = 0; i < *argc; i++) {
     options_ended = options_ended || strcmp(argv[i], "--") == 0;
-    if (!options_ended && strcmp(argv[i], "--csv") == 0)
+    if (!options_ended && strcmp(argv[i], "--csv") == 0) {
       found = true;
-    else
+    } else {
       argv[kept++] = argv[i];
+    }
   }
   *argc = kept;
   return found;
 }
 
 static bool asks_for_help(int argc, char **argv) {
-  for (int i = 0; i < argc; i++)
-    if (strcmp(argv[i], "--help") == 0)
+  for (int i = 0; i < argc; i++) {
+    if (strcmp(argv[i], "--help") == 0) {
       return true;
+    }
+  }
   return false;
 }
 
@@ -61,8 +65,9 @@ int main(int argc, char **argv) {
     return BENCH_OK;
   }
   for (size_t i = 0; i < COMMAND_COUNT; i++) {
-    if (strcmp(argv[1], commands[i].name) != 0)
+    if (strcmp(argv[1], commands[i].name) != 0) {
       continue;
+    }
     bench_report_begin(csv && !asks_for_help(argc, argv));
     int status = commands[i].run(argc - 2, argv + 2);
     if (!bench_report_end()) {

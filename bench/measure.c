@@ -19,8 +19,9 @@ static int by_value(const void *a, const void *b) {
 struct bench_spread bench_spread_of(double *samples, uint32_t count) {
   qsort(samples, count, sizeof *samples, by_value);
   double middle = samples[count / 2];
-  if (count % 2 == 0)
+  if (count % 2 == 0) {
     middle = (middle + samples[count / 2 - 1]) / 2;
+  }
   return (struct bench_spread){.median = middle, .min = samples[0], .max = samples[count - 1]};
 }
 

@@ -31,29 +31,34 @@ void bench_overlap_destroy(struct bench_overlap *set) {
 }
 
 const char *bench_overlap_add(struct bench_overlap *set, uint64_t start, uint64_t size) {
-  if (size == 0 || start > UINT64_MAX - (size - 1))
+  if (size == 0 || start > UINT64_MAX - (size - 1)) {
     return "a block wraps around the end of the address space";
+  }
   struct range *range = malloc(sizeof *range);
-  if (!range)
+  if (!range) {
     return "no memory for the overlap check";
+  }
   *range = (struct range){.first = start, .last = start + (size - 1)};
   struct range **found = tsearch(range, &set->root, by_place);
   if (!found || *found != range) {
     free(range);
     return found ? "two live blocks overlap" : "no memory for the overlap check";
   }
-  if (range->first < set->lowest)
+  if (range->first < set->lowest) {
     set->lowest = range->first;
-  if (range->last > set->highest)
+  }
+  if (range->last > set->highest) {
     set->highest = range->last;
+  }
   return NULL;
 }
 
 const char *bench_overlap_remove(struct bench_overlap *set, uint64_t start) {
   struct range key = {.first = start, .last = start};
   struct range **found = tfind(&key, &set->root, by_place);
-  if (!found || (*found)->first != start)
+  if (!found || (*found)->first != start) {
     return "a block that is freed is not live";
+  }
   struct range *range = *found;
   tdelete(range, &set->root, by_place);
   free(range);

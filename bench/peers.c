@@ -95,13 +95,17 @@ const struct bench_peer bench_peer_driver = {"driver", driver_create, free, driv
 /* --------------------------------------------------------------------------------------------- shared objects -- */
 
 static const char *append(struct bench_peers *peers, const struct bench_peer *peer) {
-  if (!peer->name || !peer->create || !peer->destroy || !peer->alloc || !peer->free)
+  if (!peer->name || !peer->create || !peer->destroy || !peer->alloc || !peer->free) {
     return "has an incomplete allocator";
-  if (peers->count == BENCH_MAX_PEERS)
+  }
+  if (peers->count == BENCH_MAX_PEERS) {
     return "has more allocators than fit";
-  for (uint32_t i = 0; i < peers->count; i++)
-    if (strcmp(peers->peer[i]->name, peer->name) == 0)
+  }
+  for (uint32_t i = 0; i < peers->count; i++) {
+    if (strcmp(peers->peer[i]->name, peer->name) == 0) {
       return "has an allocator whose name is taken";
+    }
+  }
   peers->peer[peers->count++] = peer;
   return NULL;
 }
@@ -135,16 +139,19 @@ bool bench_peers_load(struct bench_peers *peers, const char *path) {
 /* ---------------------------------------------------------------------------------------------------- checked -- */
 
 static void complain(struct bench_checked *self, const char *what) {
-  if (what && !self->what)
+  if (what && !self->what) {
     self->what = what;
+  }
 }
 
 static bool checked_alloc(void *memory, uint64_t size, uint64_t *addr) {
   struct bench_checked *self = memory;
-  if (!self->inner->alloc(self->self, size, addr))
+  if (!self->inner->alloc(self->self, size, addr)) {
     return false;
-  if (*addr % ALIGNMENT != 0)
+  }
+  if (*addr % ALIGNMENT != 0) {
     complain(self, "a block is misaligned");
+  }
   complain(self, bench_overlap_add(&self->set, *addr, bench_trace_round(size, ALIGNMENT)));
   return true;
 }

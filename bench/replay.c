@@ -58,8 +58,9 @@ static bool open_hal(struct replay *r) {
       .max_blocks = r->trace->peak_blocks,
   };
   enum zcmem_status status = zcmem_hal_create(&config, &region, 1, &r->hal);
-  if (status != ZCMEM_OK)
+  if (status != ZCMEM_OK) {
     bench_error("no region of %" PRIu64 " bytes: %s", r->region_bytes, zcmem_status_string(status));
+  }
   return status == ZCMEM_OK;
 }
 
@@ -68,10 +69,12 @@ static bool open_hal(struct replay *r) {
 static const char *check_alloc(const struct replay *r, struct bench_overlap *set, uint64_t addr, uint64_t size) {
   uint64_t bytes = bench_trace_round(size, r->quantum);
   if (addr < BENCH_REGION_BASE || addr - BENCH_REGION_BASE > r->region_bytes ||
-      bytes > r->region_bytes - (addr - BENCH_REGION_BASE))
+      bytes > r->region_bytes - (addr - BENCH_REGION_BASE)) {
     return "a block leaves the region";
-  if (addr % r->quantum != 0)
+  }
+  if (addr % r->quantum != 0) {
     return "a block is misaligned";
+  }
   return bench_overlap_add(set, addr, bytes);
 }
 
@@ -79,16 +82,18 @@ static const char *checked_alloc(struct replay *r, struct bench_overlap *set, ui
   r->operations++;
   uint64_t size = r->trace->sizes[block];
   enum zcmem_status status = zcmem_mem_alloc(r->hal, 0, size, 1, &r->addrs[block]);
-  if (status == ZCMEM_OK)
+  if (status == ZCMEM_OK) {
     return check_alloc(r, set, r->addrs[block], size);
+  }
   r->addrs[block] = HAL_NULLPTR;
   r->failures++;
   return status == ZCMEM_ENOSPC || status == ZCMEM_EFRAG ? NULL : zcmem_status_string(status);
 }
 
 static const char *checked_free(struct replay *r, struct bench_overlap *set, uint32_t block) {
-  if (r->addrs[block] == HAL_NULLPTR)
+  if (r->addrs[block] == HAL_NULLPTR) {
     return NULL;
+  }
   r->operations++;
   const char *what = bench_overlap_remove(set, r->addrs[block]);
   enum zcmem_status status = zcmem_mem_free(r->hal, r->addrs[block]);
@@ -101,23 +106,29 @@ static const char *check_end(const struct replay *r) {
   struct zcmem_region_info info;
   struct zcmem_region_stats stats = {.struct_bytes = sizeof stats};
   enum zcmem_status status = zcmem_hal_check(r->hal);
-  if (status == ZCMEM_OK)
+  if (status == ZCMEM_OK) {
     status = zcmem_hal_region_info(r->hal, 0, &info);
-  if (status == ZCMEM_OK)
+  }
+  if (status == ZCMEM_OK) {
     status = zcmem_hal_region_stats(r->hal, 0, &stats);
-  if (status != ZCMEM_OK)
+  }
+  if (status != ZCMEM_OK) {
     return zcmem_status_string(status);
-  if (stats.live != 0 || stats.in_use != 0 || stats.available != info.size || stats.largest != info.size)
+  }
+  if (stats.live != 0 || stats.in_use != 0 || stats.available != info.size || stats.largest != info.size) {
     return "the region is not whole after the last free";
-  if (r->failures == 0 && stats.peak != bench_trace_peak_bytes(r->trace, r->quantum))
+  }
+  if (r->failures == 0 && stats.peak != bench_trace_peak_bytes(r->trace, r->quantum)) {
     return "the region's peak is not the trace's";
+  }
   return NULL;
 }
 
 static bool replay_checked(struct replay *r) {
   const struct bench_trace *trace = r->trace;
-  if (!open_hal(r))
+  if (!open_hal(r)) {
     return false;
+  }
   struct bench_overlap set;
   bench_overlap_init(&set);
   const char *what = NULL;
@@ -126,25 +137,31 @@ static bool replay_checked(struct replay *r) {
     uint32_t block = trace->events[i] >> 1;
     what = trace->events[i] & BENCH_EVENT_FREE ? checked_free(r, &set, block) : checked_alloc(r, &set, block);
   }
-  for (uint32_t block = 0; block < trace->block_count && !what; block++)
-    if (trace->live[block])
+  for (uint32_t block = 0; block < trace->block_count && !what; block++) {
+    if (trace->live[block]) {
       what = checked_free(r, &set, block);
-  if (!what)
+    }
+  }
+  if (!what) {
     what = check_end(r);
-  if (what)
+  }
+  if (what) {
     bench_error("after event %" PRIu32 ": %s", i, what);
+  }
   bench_overlap_destroy(&set);
   uint64_t left = zcmem_hal_destroy(r->hal);
-  if (!what && left != 0)
+  if (!what && left != 0) {
     bench_error("%" PRIu64 " blocks live after the last free", left);
+  }
   return !what && left == 0;
 }
 
 /* ------------------------------------------------------------------------------------------ the timed replay -- */
 
 static bool replay_timed(struct replay *r, double *nanoseconds) {
-  if (!open_hal(r))
+  if (!open_hal(r)) {
     return false;
+  }
   const struct bench_trace *trace = r->trace;
   struct zcmem_hal *hal = r->hal;
   hal_addr_t *addrs = r->addrs;
@@ -154,8 +171,9 @@ static bool replay_timed(struct replay *r, double *nanoseconds) {
     uint32_t block = trace->events[i] >> 1;
     if (!(trace->events[i] & BENCH_EVENT_FREE)) {
       operations++;
-      if (zcmem_mem_alloc(hal, 0, trace->sizes[block], 1, &addrs[block]) != ZCMEM_OK)
+      if (zcmem_mem_alloc(hal, 0, trace->sizes[block], 1, &addrs[block]) != ZCMEM_OK) {
         addrs[block] = HAL_NULLPTR;
+      }
     } else if (addrs[block] != HAL_NULLPTR) {
       operations++;
       zcmem_mem_free(hal, addrs[block]);
@@ -168,9 +186,11 @@ static bool replay_timed(struct replay *r, double *nanoseconds) {
 
 static bool measure(struct replay *r, struct bench_spread *spread) {
   double samples[BENCH_MAX_ROUNDS];
-  for (uint64_t i = 0; i < rounds_option; i++)
-    if (!replay_timed(r, &samples[i]))
+  for (uint64_t i = 0; i < rounds_option; i++) {
+    if (!replay_timed(r, &samples[i])) {
       return false;
+    }
+  }
   *spread = bench_spread_of(samples, (uint32_t)rounds_option);
   return true;
 }
@@ -182,10 +202,12 @@ static void print(const struct replay *r, const char *path, const struct bench_s
   char parameters[256];
   bench_trace_name(path, name, sizeof name);
   snprintf(parameters, sizeof parameters, "%s", name);
-  if (quantum_option != ZCMEM_QUANTUM_DEFAULT)
+  if (quantum_option != ZCMEM_QUANTUM_DEFAULT) {
     snprintf(parameters + strlen(parameters), 64, ";quantum=%" PRIu64, quantum_option);
-  if (region_option != 0)
+  }
+  if (region_option != 0) {
     snprintf(parameters + strlen(parameters), 64, ";region=%" PRIu64, region_option);
+  }
   uint64_t peak = bench_trace_peak_bytes(r->trace, 0);
   bench_text("%-24s %" PRIu64 " operations  peak live %" PRIu64 " bytes in %" PRIu32 " blocks  failures %" PRIu64
              "  %.1f ns per operation (%.1f to %.1f)\n",
@@ -224,10 +246,11 @@ static bool run(const char *path, const struct bench_trace *trace) {
   }
   struct bench_spread spread;
   bool good = replay_checked(&r) && measure(&r, &spread);
-  if (good)
+  if (good) {
     print(&r, path, &spread);
-  else
+  } else {
     bench_error("%s: the replay failed", path);
+  }
   free(r.addrs);
   return good;
 }

@@ -10,8 +10,9 @@ static bool csv_wanted;
 
 void bench_report_begin(bool csv) {
   csv_wanted = csv;
-  if (csv)
+  if (csv) {
     printf("workload,parameters,allocator,metric,value,unit\n");
+  }
 }
 
 bool bench_report_end(void) {
@@ -19,8 +20,9 @@ bool bench_report_end(void) {
 }
 
 void bench_text(const char *format, ...) {
-  if (csv_wanted)
+  if (csv_wanted) {
     return;
+  }
   va_list list;
   va_start(list, format);
   vprintf(format, list);
@@ -46,8 +48,9 @@ static void print_field(const char *text) {
   }
   putchar('"');
   for (; *text; text++) {
-    if (*text == '"')
+    if (*text == '"') {
       putchar('"');
+    }
     putchar(*text);
   }
   putchar('"');
@@ -63,8 +66,9 @@ static void print_row_start(const char *workload, const char *parameters, const 
 
 void bench_row(const char *workload, const char *parameters, const char *allocator, const char *metric, double value,
                int digits, const char *unit) {
-  if (!csv_wanted)
+  if (!csv_wanted) {
     return;
+  }
   print_row_start(workload, parameters, allocator, metric);
   printf("%.*f,%s\n", digits, value, unit);
   fflush(stdout);
@@ -72,8 +76,9 @@ void bench_row(const char *workload, const char *parameters, const char *allocat
 
 void bench_row_count(const char *workload, const char *parameters, const char *allocator, const char *metric,
                      uint64_t value, const char *unit) {
-  if (!csv_wanted)
+  if (!csv_wanted) {
     return;
+  }
   print_row_start(workload, parameters, allocator, metric);
   printf("%" PRIu64 ",%s\n", value, unit);
   fflush(stdout);

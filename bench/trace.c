@@ -26,60 +26,73 @@ static void *resize_array(void *array, uint32_t count, size_t item_bytes) {
 }
 
 static const char *reserve_event(struct bench_trace *trace) {
-  if (trace->event_count == MAX_EVENTS)
+  if (trace->event_count == MAX_EVENTS) {
     return "more than 2^31 - 1 events";
-  if (trace->event_count < trace->event_capacity)
+  }
+  if (trace->event_count < trace->event_capacity) {
     return NULL;
+  }
   uint32_t capacity = trace->event_capacity ? trace->event_capacity * 2 : 1024;
   uint32_t *events = resize_array(trace->events, capacity, sizeof *events);
-  if (!events)
+  if (!events) {
     return no_memory;
+  }
   trace->events = events;
   trace->event_capacity = capacity;
   return NULL;
 }
 
 static const char *reserve_block(struct bench_trace *trace) {
-  if (trace->block_count < trace->block_capacity)
+  if (trace->block_count < trace->block_capacity) {
     return NULL;
+  }
   uint32_t capacity = trace->block_capacity ? trace->block_capacity * 2 : 1024;
   uint64_t *sizes = resize_array(trace->sizes, capacity, sizeof *sizes);
-  if (!sizes)
+  if (!sizes) {
     return no_memory;
+  }
   trace->sizes = sizes;
   uint8_t *live = resize_array(trace->live, capacity, sizeof *live);
-  if (!live)
+  if (!live) {
     return no_memory;
+  }
   trace->live = live;
   trace->block_capacity = capacity;
   return NULL;
 }
 
 const char *bench_trace_add_alloc(struct bench_trace *trace, uint64_t size) {
-  if (size > BENCH_TRACE_MAX_SIZE)
+  if (size > BENCH_TRACE_MAX_SIZE) {
     return "a block of more than 2^56 bytes";
+  }
   const char *what = reserve_event(trace);
-  if (!what)
+  if (!what) {
     what = reserve_block(trace);
-  if (what)
+  }
+  if (what) {
     return what;
+  }
   uint32_t block = trace->block_count++;
   trace->sizes[block] = size;
   trace->live[block] = 1;
   trace->events[trace->event_count++] = block << 1;
-  if (++trace->live_blocks > trace->peak_blocks)
+  if (++trace->live_blocks > trace->peak_blocks) {
     trace->peak_blocks = trace->live_blocks;
+  }
   return NULL;
 }
 
 const char *bench_trace_add_free(struct bench_trace *trace, uint64_t block) {
-  if (block >= trace->block_count)
+  if (block >= trace->block_count) {
     return "a free of a block that was not allocated before";
-  if (!trace->live[block])
+  }
+  if (!trace->live[block]) {
     return "a block is freed twice";
+  }
   const char *what = reserve_event(trace);
-  if (what)
+  if (what) {
     return what;
+  }
   trace->live[block] = 0;
   trace->live_blocks--;
   trace->events[trace->event_count++] = (uint32_t)block << 1 | BENCH_EVENT_FREE;
@@ -87,10 +100,12 @@ const char *bench_trace_add_free(struct bench_trace *trace, uint64_t block) {
 }
 
 uint64_t bench_trace_round(uint64_t size, uint64_t quantum) {
-  if (quantum == 0)
+  if (quantum == 0) {
     return size;
-  if (size == 0)
+  }
+  if (size == 0) {
     return quantum;
+  }
   return (size + quantum - 1) / quantum * quantum;
 }
 
@@ -105,10 +120,12 @@ uint64_t bench_trace_peak_bytes(const struct bench_trace *trace, uint64_t quantu
       continue;
     }
     bytes += size; /* cannot wrap: both are below 2^63 */
-    if (bytes >> 63)
+    if (bytes >> 63) {
       return UINT64_MAX;
-    if (bytes > peak)
+    }
+    if (bytes > peak) {
       peak = bytes;
+    }
   }
   return peak;
 }

@@ -25,8 +25,9 @@ bool bench_trace_parse(const uint8_t *bytes, size_t size, struct bench_trace *tr
     free(plain);
     return good;
   }
-  if (bench_trace_is_compact(bytes, size))
+  if (bench_trace_is_compact(bytes, size)) {
     return bench_trace_parse_compact(bytes, size, trace, error);
+  }
   return bench_trace_parse_text(bytes, size, trace, error);
 }
 
@@ -42,12 +43,14 @@ static uint8_t *read_file(const char *path, size_t *size) {
   while (bytes) {
     size_t n = fread(bytes + used, 1, capacity - used, file);
     used += n;
-    if (n == 0)
+    if (n == 0) {
       break;
+    }
     if (used == capacity) {
       uint8_t *larger = capacity <= SIZE_MAX / 2 ? realloc(bytes, capacity * 2) : NULL;
-      if (!larger)
+      if (!larger) {
         free(bytes);
+      }
       bytes = larger;
       capacity *= 2;
     }
@@ -67,18 +70,21 @@ static uint8_t *read_file(const char *path, size_t *size) {
 bool bench_trace_load(const char *path, struct bench_trace *trace) {
   size_t size;
   uint8_t *bytes = read_file(path, &size);
-  if (!bytes)
+  if (!bytes) {
     return false;
+  }
   bench_trace_init(trace);
   struct bench_trace_error error = {0};
   bool good = bench_trace_parse(bytes, size, trace, &error);
   free(bytes);
-  if (good)
+  if (good) {
     return true;
-  if (error.unit)
+  }
+  if (error.unit) {
     bench_error("%s: %s %" PRIu64 ": %s", path, error.unit, error.at, error.what);
-  else
+  } else {
     bench_error("%s: %s", path, error.what);
+  }
   bench_trace_destroy(trace);
   return false;
 }
@@ -86,8 +92,9 @@ bool bench_trace_load(const char *path, struct bench_trace *trace) {
 static void strip_ending(char *name, const char *ending) {
   size_t n = strlen(name);
   size_t m = strlen(ending);
-  if (n > m && strcmp(name + n - m, ending) == 0)
+  if (n > m && strcmp(name + n - m, ending) == 0) {
     name[n - m] = 0;
+  }
 }
 
 void bench_trace_name(const char *path, char *name, size_t size) {

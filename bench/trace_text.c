@@ -21,8 +21,9 @@ struct id_map {
 static size_t find_slot(const struct id_map *map, uint64_t id) {
   size_t mask = map->capacity - 1;
   size_t slot = (size_t)((id * UINT64_C(0x9e3779b97f4a7c15)) >> 20) & mask;
-  while (map->numbers[slot] != 0 && map->ids[slot] != id)
+  while (map->numbers[slot] != 0 && map->ids[slot] != id) {
     slot = (slot + 1) & mask;
+  }
   return slot;
 }
 
@@ -36,8 +37,9 @@ static bool grow(struct id_map *map) {
     return false;
   }
   for (size_t i = 0; i < map->capacity; i++) {
-    if (map->numbers[i] == 0)
+    if (map->numbers[i] == 0) {
       continue;
+    }
     size_t slot = find_slot(&larger, map->ids[i]);
     larger.ids[slot] = map->ids[i];
     larger.numbers[slot] = map->numbers[i];
@@ -59,21 +61,24 @@ static bool is_blank(uint8_t c) {
 
 static bool skip_blanks(struct parser *p) {
   const uint8_t *start = p->at;
-  while (p->at < p->line_end && is_blank(*p->at))
+  while (p->at < p->line_end && is_blank(*p->at)) {
     p->at++;
+  }
   return p->at > start;
 }
 
 /* Blanks and a decimal number. */
 static bool read_number(struct parser *p, uint64_t *value) {
-  if (!skip_blanks(p))
+  if (!skip_blanks(p)) {
     return false;
+  }
   const uint8_t *start = p->at;
   uint64_t n = 0;
   for (; p->at < p->line_end && *p->at >= '0' && *p->at <= '9'; p->at++) {
     uint64_t digit = (uint64_t)(*p->at - '0');
-    if (n > (UINT64_MAX - digit) / 10)
+    if (n > (UINT64_MAX - digit) / 10) {
       return false;
+    }
     n = n * 10 + digit;
   }
   *value = n;
@@ -83,16 +88,20 @@ static bool read_number(struct parser *p, uint64_t *value) {
 static const char *parse_alloc(struct parser *p, struct bench_trace *trace, struct id_map *map) {
   uint64_t id;
   uint64_t size;
-  if (!read_number(p, &id) || !read_number(p, &size))
+  if (!read_number(p, &id) || !read_number(p, &size)) {
     return "expected 'a ID SIZE' with numbers below 2^64";
-  if (map->count >= map->capacity / 2 && !grow(map))
+  }
+  if (map->count >= map->capacity / 2 && !grow(map)) {
     return "no memory for the trace";
+  }
   size_t slot = find_slot(map, id);
-  if (map->numbers[slot] != 0)
+  if (map->numbers[slot] != 0) {
     return "an ID is allocated twice";
+  }
   const char *what = bench_trace_add_alloc(trace, size);
-  if (what)
+  if (what) {
     return what;
+  }
   map->ids[slot] = id;
   map->numbers[slot] = trace->block_count;
   map->count++;
@@ -101,26 +110,31 @@ static const char *parse_alloc(struct parser *p, struct bench_trace *trace, stru
 
 static const char *parse_free(struct parser *p, struct bench_trace *trace, const struct id_map *map) {
   uint64_t id;
-  if (!read_number(p, &id))
+  if (!read_number(p, &id)) {
     return "expected 'f ID' with a number below 2^64";
+  }
   size_t slot = map->capacity ? find_slot(map, id) : 0;
-  if (map->capacity == 0 || map->numbers[slot] == 0)
+  if (map->capacity == 0 || map->numbers[slot] == 0) {
     return "a free of an ID that was not allocated before";
+  }
   return bench_trace_add_free(trace, map->numbers[slot] - 1);
 }
 
 static const char *parse_line(struct parser *p, struct bench_trace *trace, struct id_map *map) {
   skip_blanks(p);
-  if (p->at == p->line_end || *p->at == '#')
+  if (p->at == p->line_end || *p->at == '#') {
     return NULL;
+  }
   const char *what = "expected 'a ID SIZE' or 'f ID'";
   uint8_t kind = *p->at++;
-  if (kind == 'a')
+  if (kind == 'a') {
     what = parse_alloc(p, trace, map);
-  else if (kind == 'f')
+  } else if (kind == 'f') {
     what = parse_free(p, trace, map);
-  if (what)
+  }
+  if (what) {
     return what;
+  }
   skip_blanks(p);
   return p->at == p->line_end ? NULL : "something follows the event";
 }
@@ -146,8 +160,9 @@ bool bench_trace_parse_text(const uint8_t *bytes, size_t size, struct bench_trac
   }
   free(map.ids);
   free(map.numbers);
-  if (!what && trace->event_count == 0)
+  if (!what && trace->event_count == 0) {
     what = "no event in the trace";
+  }
   *error = (struct bench_trace_error){.what = what, .unit = "line", .at = line};
   return !what;
 }
@@ -156,16 +171,18 @@ uint8_t *bench_trace_format_text(const struct bench_trace *trace, size_t *size) 
   /* "a " + 10 digits + " " + 17 digits (sizes end at 2^56) + newline and the terminating 0 */
   const size_t line_max = 32;
   char *text = calloc((size_t)trace->event_count + 1, line_max); /* which notices a product that wraps */
-  if (!text)
+  if (!text) {
     return NULL;
+  }
   size_t used = 0;
   for (uint32_t i = 0; i < trace->event_count; i++) {
     uint32_t block = trace->events[i] >> 1;
     int n;
-    if (trace->events[i] & BENCH_EVENT_FREE)
+    if (trace->events[i] & BENCH_EVENT_FREE) {
       n = snprintf(text + used, line_max, "f %" PRIu32 "\n", block);
-    else
+    } else {
       n = snprintf(text + used, line_max, "a %" PRIu32 " %" PRIu64 "\n", block, trace->sizes[block]);
+    }
     used += (size_t)n;
   }
   *size = used;

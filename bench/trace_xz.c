@@ -20,14 +20,16 @@ bool bench_xz_recognise(const uint8_t *bytes, size_t size) {
 static bool decode_all(lzma_stream *stream, uint8_t **out, size_t *capacity, const char **what) {
   for (;;) {
     lzma_ret ret = lzma_code(stream, LZMA_FINISH);
-    if (ret == LZMA_STREAM_END)
+    if (ret == LZMA_STREAM_END) {
       return true;
+    }
     if (ret != LZMA_OK) {
       *what = "the xz data is damaged or cut short";
       return false;
     }
-    if (stream->avail_out > 0)
+    if (stream->avail_out > 0) {
       continue;
+    }
     uint8_t *larger = *capacity < MAX_OUTPUT ? realloc(*out, *capacity * 2) : NULL;
     if (!larger) {
       *what = "the xz data unpacks to more than a trace may be";

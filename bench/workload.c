@@ -39,16 +39,18 @@ static const struct {
 #define ALIGNMENT 128u
 
 static uint32_t draw_size(struct bench_random *r, enum bench_sizes sizes, uint32_t min, uint32_t max) {
-  if (sizes == BENCH_UNIFORM)
+  if (sizes == BENCH_UNIFORM) {
     return min + bench_random_below(r, max - min + 1);
+  }
   double low = log2((double)min);
   double high = log2((double)max);
   return (uint32_t)exp2(low + (high - low) * bench_random_unit(r));
 }
 
 static void shuffle_slots(struct bench_random *r, struct bench_pair *pairs, uint32_t count) {
-  for (uint32_t i = 0; i < count; i++)
+  for (uint32_t i = 0; i < count; i++) {
     pairs[i].slot = i;
+  }
   for (uint32_t i = count; i > 1; i--) {
     uint32_t j = bench_random_below(r, i);
     uint32_t slot = pairs[i - 1].slot;
@@ -60,9 +62,10 @@ static void shuffle_slots(struct bench_random *r, struct bench_pair *pairs, uint
 static void draw_ramp(struct bench_run *run) {
   for (uint32_t at = 0; at < run->pair_count; at += run->workload->live) {
     uint32_t phase = run->phase++ % PHASE_COUNT;
-    for (uint32_t i = 0; i < run->workload->live; i++)
+    for (uint32_t i = 0; i < run->workload->live; i++) {
       run->pairs[at + i].size =
           draw_size(&run->random, run->workload->sizes, phases[phase].min_size, phases[phase].max_size);
+    }
     shuffle_slots(&run->random, run->pairs + at, run->workload->live);
   }
 }
@@ -98,8 +101,9 @@ static uint64_t draw_fill(struct bench_run *run) {
 
 bool bench_run_init(struct bench_run *run, const struct bench_workload *workload, uint64_t seed, uint32_t pairs) {
   *run = (struct bench_run){.workload = workload, .random = {seed}, .pair_count = pairs ? pairs : workload->pairs};
-  if (workload->kind == BENCH_RAMP) /* whole phases */
+  if (workload->kind == BENCH_RAMP) { /* whole phases */
     run->pair_count += (workload->live - run->pair_count % workload->live) % workload->live;
+  }
   run->pairs = calloc(run->pair_count, sizeof *run->pairs);
   run->fill = calloc(workload->live, sizeof *run->fill);
   if (!run->pairs || !run->fill) {
@@ -120,9 +124,11 @@ void bench_run_destroy(struct bench_run *run) {
 
 void bench_run_fill(const struct bench_run *run, struct bench_contender *c) {
   bool filled = run->workload->kind == BENCH_RANDOM || run->workload->kind == BENCH_FIFO;
-  for (uint32_t i = 0; i < run->workload->live; i++)
-    if (!filled || !c->peer->alloc(c->self, run->fill[i].size, &c->addrs[i]))
+  for (uint32_t i = 0; i < run->workload->live; i++) {
+    if (!filled || !c->peer->alloc(c->self, run->fill[i].size, &c->addrs[i])) {
       c->addrs[i] = BENCH_EMPTY;
+    }
+  }
 }
 
 /*
@@ -142,8 +148,9 @@ enum { AHEAD = 8 };
  */
 static bool retry(struct bench_contender *c, const struct bench_pair *pending) {
   uint64_t *addr = &c->addrs[pending->slot];
-  if (*addr != BENCH_EMPTY || c->peer->alloc(c->self, pending->size, addr))
+  if (*addr != BENCH_EMPTY || c->peer->alloc(c->self, pending->size, addr)) {
     return true;
+  }
   *addr = BENCH_EMPTY; /* a peer may have written something */
   return false;
 }
@@ -159,16 +166,18 @@ static uint64_t replace(const struct bench_run *run, struct bench_contender *c) 
   for (uint32_t i = 0; i < count; i++) {
     PREFETCH(&addrs[pairs[i + AHEAD < count ? i + AHEAD : i].slot]);
     uint32_t slot = pairs[i].slot;
-    if (addrs[slot] != BENCH_EMPTY)
+    if (addrs[slot] != BENCH_EMPTY) {
       peer->free(self, addrs[slot]);
+    }
     bool good = peer->alloc(self, pairs[i].size, &addrs[slot]);
     if (!good) {
       addrs[slot] = BENCH_EMPTY;
       failures++;
     }
     if (pending) {
-      if (retry(c, pending))
+      if (retry(c, pending)) {
         pending = NULL;
+      }
     } else if (!good) {
       pending = &pairs[i];
     }
@@ -182,10 +191,11 @@ static uint64_t pair(const struct bench_run *run, struct bench_contender *c) {
   uint64_t failures = 0;
   for (uint32_t i = 0; i < run->pair_count; i++) {
     uint64_t addr;
-    if (peer->alloc(self, run->pairs[i].size, &addr))
+    if (peer->alloc(self, run->pairs[i].size, &addr)) {
       peer->free(self, addr);
-    else
+    } else {
       failures++;
+    }
   }
   return failures;
 }
@@ -206,8 +216,9 @@ static uint64_t ramp(const struct bench_run *run, struct bench_contender *c) {
     }
     for (uint32_t i = 0; i < live; i++) {
       PREFETCH(&addrs[pairs[i + AHEAD < live ? i + AHEAD : i].slot]);
-      if (addrs[pairs[i].slot] != BENCH_EMPTY)
+      if (addrs[pairs[i].slot] != BENCH_EMPTY) {
         peer->free(self, addrs[pairs[i].slot]);
+      }
     }
   }
   return failures;

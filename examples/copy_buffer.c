@@ -48,13 +48,15 @@ static void count(struct flow *flow, double start, size_t bytes) {
 static enum zcmem_status transfer(struct run *run, hal_addr_t first, hal_addr_t second, size_t bytes) {
   double start = now();
   enum zcmem_status status = zcmem_mem_write(run->hal, first, run->in, bytes);
-  if (status != ZCMEM_OK)
+  if (status != ZCMEM_OK) {
     return status;
+  }
   count(&run->to_device, start, bytes);
   start = now();
   status = zcmem_mem_copy(run->hal, second, first, bytes);
-  if (status != ZCMEM_OK)
+  if (status != ZCMEM_OK) {
     return status;
+  }
   count(&run->within, start, bytes);
   start = now();
   status = zcmem_mem_read(run->hal, run->out, second, bytes);
@@ -66,11 +68,13 @@ static enum zcmem_status transfer(struct run *run, hal_addr_t first, hal_addr_t 
 static bool round_trip(struct run *run, hal_addr_t first, hal_addr_t second, size_t bytes) {
   static const unsigned char blank = 0x5a;
   /* No byte may look right that was not brought there by this trip. */
-  for (size_t i = 0; i < bytes; i++)
+  for (size_t i = 0; i < bytes; i++) {
     run->out[i] = (unsigned char)~run->in[i];
+  }
   enum zcmem_status status = zcmem_mem_fill(run->hal, second, &blank, sizeof blank, bytes);
-  if (status == ZCMEM_OK)
+  if (status == ZCMEM_OK) {
     status = transfer(run, first, second, bytes);
+  }
   if (status != ZCMEM_OK) {
     fprintf(stderr, "copy_buffer: %s\n", zcmem_status_string(status));
     return false;
@@ -86,10 +90,13 @@ static bool round_trip(struct run *run, hal_addr_t first, hal_addr_t second, siz
 
 /* Within each region and from each to the other. */
 static bool all_trips(struct run *run, size_t bytes) {
-  for (int from = 0; from < 2; from++)
-    for (int to = 0; to < 2; to++)
-      if (!round_trip(run, run->block[from][0], run->block[to][1], bytes))
+  for (int from = 0; from < 2; from++) {
+    for (int to = 0; to < 2; to++) {
+      if (!round_trip(run, run->block[from][0], run->block[to][1], bytes)) {
         return false;
+      }
+    }
+  }
   return true;
 }
 
@@ -110,8 +117,9 @@ static bool file(struct run *run, const char *path) {
     perror(path);
     return false;
   }
-  while (good && (bytes = fread(run->in, 1, BUFFER_BYTES, stream)) > 0)
+  while (good && (bytes = fread(run->in, 1, BUFFER_BYTES, stream)) > 0) {
     good = all_trips(run, bytes);
+  }
   if (ferror(stream)) {
     perror(path);
     good = false;
@@ -130,17 +138,20 @@ static bool copy(struct run *run, char **paths, int count) {
   bool good = true;
   for (int i = 0; i < 2; i++) {
     enum zcmem_status status = zcmem_hal_find_region(run->hal, names[i], &run->region[i]);
-    for (int j = 0; j < 2 && status == ZCMEM_OK; j++)
+    for (int j = 0; j < 2 && status == ZCMEM_OK; j++) {
       status = zcmem_mem_alloc(run->hal, run->region[i], BUFFER_BYTES, ALIGN, &run->block[i][j]);
+    }
     if (status != ZCMEM_OK) {
       fprintf(stderr, "copy_buffer: region %s: %s\n", names[i], zcmem_status_string(status));
       return false;
     }
   }
-  if (count == 0)
+  if (count == 0) {
     return own_buffer(run);
-  for (int i = 0; i < count && good; i++)
+  }
+  for (int i = 0; i < count && good; i++) {
     good = file(run, paths[i]);
+  }
   report("host -> device", &run->to_device);
   report("device -> device", &run->within);
   report("device -> host", &run->to_host);
@@ -150,8 +161,9 @@ static bool copy(struct run *run, char **paths, int count) {
 /* Freeing HAL_NULLPTR, where an allocation failed, is nothing. */
 static bool free_blocks(struct run *run) {
   bool good = true;
-  for (int i = 0; i < 4; i++)
+  for (int i = 0; i < 4; i++) {
     good = zcmem_mem_free(run->hal, run->block[i / 2][i % 2]) == ZCMEM_OK && good;
+  }
   return good;
 }
 
@@ -174,10 +186,11 @@ int main(int argc, char **argv) {
   run.in = malloc(BUFFER_BYTES);
   run.out = malloc(BUFFER_BYTES);
   bool good = run.in != NULL && run.out != NULL;
-  if (!good)
+  if (!good) {
     fprintf(stderr, "copy_buffer: no host memory\n");
-  else
+  } else {
     good = copy(&run, argv + first, argc - first);
+  }
   good = free_blocks(&run) && good;
   free(run.in);
   free(run.out);
@@ -185,8 +198,9 @@ int main(int argc, char **argv) {
     fprintf(stderr, "copy_buffer: blocks are left\n");
     good = false;
   }
-  if (good)
+  if (good) {
     printf("Results validated successfully.\n");
+  }
   /* Who reads the output of a program that says so must have got all of it. */
   if (fflush(stdout) != 0 || ferror(stdout)) {
     fprintf(stderr, "copy_buffer: the output could not be written\n");

@@ -4,8 +4,8 @@
  *
  * An exact bin (sizeclass.h) is a doubly linked list through its blocks' descriptors. All sizes in it are equal, so the
  * first bin that is not empty is the best fit; and a block is put first or, if the first one has the lower address,
- * second: low addresses are taken first, which keeps the high ones together (fragmentation) at no search. Wide bins, whose blocks differ in size, are
- * another structure: wide.h.
+ * second: low addresses are taken first, which keeps the high ones together (fragmentation) at no search. Wide bins,
+ * whose blocks differ in size, are another structure: wide.h.
  */
 #ifndef ZCMEM_SRC_BIN_H
 #define ZCMEM_SRC_BIN_H
@@ -54,7 +54,7 @@ ZCMEM__HOT void zcmem__bin_remove(struct zcmem_heap *heap, const struct zcmem__b
 
 /* The block in the bins, of `before` quanta, is of `size` quanta now: moves it where it belongs. */
 ZCMEM__HOT void zcmem__bin_resize(struct zcmem_heap *heap, struct zcmem__block *block, uint32_t id, uint32_t before,
-                                     uint32_t size) {
+                                  uint32_t size) {
   if (ZCMEM__UNLIKELY((before >= ZCMEM__BIN_WIDE) & (size >= ZCMEM__BIN_WIDE))) {
     zcmem__wide_resize(heap, block, id, before, size);
     return;

@@ -68,9 +68,13 @@ static inline uint32_t zcmem__bits_low(uint32_t x) {
 #endif
 }
 
-static inline bool zcmem__bits_power_of_two(uint64_t x) { return x != 0 && (x & (x - 1)) == 0; }
+static inline bool zcmem__bits_power_of_two(uint64_t x) {
+  return x != 0 && (x & (x - 1)) == 0;
+}
 
-static inline uint64_t zcmem__bits_min(uint64_t a, uint64_t b) { return a < b ? a : b; }
+static inline uint64_t zcmem__bits_min(uint64_t a, uint64_t b) {
+  return a < b ? a : b;
+}
 
 /* a where the condition holds, else b; for conditions that cannot be predicted: never a branch. */
 static inline uint32_t zcmem__bits_select(bool condition, uint32_t a, uint32_t b) {
@@ -82,7 +86,9 @@ static inline void *zcmem__bits_select_pointer(bool condition, void *a, void *b)
 }
 
 /* Bit n < 64 of a 64-bit word. */
-static inline uint64_t zcmem__bits_one(uint32_t n) { return (uint64_t)1 << n; }
+static inline uint64_t zcmem__bits_one(uint32_t n) {
+  return (uint64_t)1 << n;
+}
 
 /* Index of the highest set bit; x is not 0. */
 static inline uint32_t zcmem__bits_log2(uint64_t x) {

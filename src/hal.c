@@ -24,11 +24,13 @@ static bool config_valid(const struct zcmem_hal_config *config) {
 }
 
 size_t zcmem_hal_bytes(const struct zcmem_hal_config *config) {
-  if (!config_valid(config))
+  if (!config_valid(config)) {
     return 0;
+  }
   size_t bytes = head_bytes() + config->max_regions * sizeof(struct zcmem__region);
-  if (config->max_mappings > (SIZE_MAX - bytes) / sizeof(struct zcmem__mapping))
+  if (config->max_mappings > (SIZE_MAX - bytes) / sizeof(struct zcmem__mapping)) {
     return 0;
+  }
   return bytes + config->max_mappings * sizeof(struct zcmem__mapping);
 }
 
@@ -36,8 +38,9 @@ size_t zcmem_hal_bytes(const struct zcmem_hal_config *config) {
 static enum zcmem_status init_locks(struct zcmem_hal *hal, struct zcmem__mapping *entries, uint32_t max_mappings) {
   uint32_t done = 0;
   enum zcmem_status status = zcmem__lock_init(&hal->adding, &hal->lock_ops);
-  if (status != ZCMEM_OK)
+  if (status != ZCMEM_OK) {
     return status;
+  }
   status = zcmem__map_init(&hal->map, entries, max_mappings, &hal->lock_ops);
   if (status != ZCMEM_OK) {
     zcmem__lock_destroy(&hal->adding);
@@ -45,21 +48,25 @@ static enum zcmem_status init_locks(struct zcmem_hal *hal, struct zcmem__mapping
   }
   while (done < hal->max_regions && status == ZCMEM_OK) {
     status = zcmem__lock_init(&hal->regions[done].lock, &hal->lock_ops);
-    if (status == ZCMEM_OK)
+    if (status == ZCMEM_OK) {
       done++;
+    }
   }
-  if (status == ZCMEM_OK)
+  if (status == ZCMEM_OK) {
     return status;
-  while (done-- > 0)
+  }
+  while (done-- > 0) {
     zcmem__lock_destroy(&hal->regions[done].lock);
+  }
   zcmem__lock_destroy(&hal->map.lock);
   zcmem__lock_destroy(&hal->adding);
   return status;
 }
 
 static void destroy_locks(struct zcmem_hal *hal) {
-  for (uint32_t i = 0; i < hal->max_regions; i++)
+  for (uint32_t i = 0; i < hal->max_regions; i++) {
     zcmem__lock_destroy(&hal->regions[i].lock);
+  }
   zcmem__lock_destroy(&hal->map.lock);
   zcmem__lock_destroy(&hal->adding);
 }
@@ -67,10 +74,12 @@ static void destroy_locks(struct zcmem_hal *hal) {
 enum zcmem_status zcmem_hal_init(void *memory, size_t bytes, const struct zcmem_hal_config *config,
                                  struct zcmem_hal **hal) {
   size_t needed = zcmem_hal_bytes(config);
-  if (memory == NULL || hal == NULL || needed == 0 || (uintptr_t)memory % MEMORY_ALIGN != 0)
+  if (memory == NULL || hal == NULL || needed == 0 || (uintptr_t)memory % MEMORY_ALIGN != 0) {
     return ZCMEM_EINVAL;
-  if (bytes < needed)
+  }
+  if (bytes < needed) {
     return ZCMEM_ENOMEM;
+  }
   memset(memory, 0, needed);
   struct zcmem_hal *made = memory;
   unsigned char *tables = (unsigned char *)memory + head_bytes();
@@ -79,44 +88,53 @@ enum zcmem_status zcmem_hal_init(void *memory, size_t bytes, const struct zcmem_
   made->max_regions = config->max_regions;
   made->bounce_bytes = config->bounce_bytes == 0 ? ZCMEM__BOUNCE_MAX : config->bounce_bytes;
   made->lock_ops = config->lock == NULL ? *zcmem__lock_default() : *config->lock;
-  if (config->allocator != NULL)
+  if (config->allocator != NULL) {
     made->allocator = *config->allocator;
+  }
   zcmem__name_copy(made->name, config->name);
   zcmem__atomic_init(&made->count, 0);
   enum zcmem_status status = init_locks(made, entries, config->max_mappings);
-  if (status == ZCMEM_OK)
+  if (status == ZCMEM_OK) {
     *hal = made;
+  }
   return status;
 }
 
 uint64_t zcmem_hal_destroy(struct zcmem_hal *hal) {
   uint64_t live = 0;
-  if (hal == NULL)
+  if (hal == NULL) {
     return 0;
+  }
   uint32_t count = zcmem_hal_region_count(hal);
   for (uint32_t i = 0; i < count; i++) {
     struct zcmem_heap_info info;
-    if (zcmem_heap_get_info(hal->regions[i].heap, &info) == ZCMEM_OK)
+    if (zcmem_heap_get_info(hal->regions[i].heap, &info) == ZCMEM_OK) {
       live += info.live;
+    }
   }
   for (uint32_t i = 0; i < hal->map.capacity; i++) {
     struct zcmem__mapping *entry = &hal->map.entries[i];
-    if (zcmem__atomic_acquire(&entry->state) == ZCMEM__MAPPING_LIVE)
+    if (zcmem__atomic_acquire(&entry->state) == ZCMEM__MAPPING_LIVE) {
       (void)zcmem__move_unmap(entry->region, entry->addr, entry->size, entry->host);
+    }
   }
   destroy_locks(hal);
   struct zcmem_host_allocator allocator = hal->allocator;
-  for (uint32_t i = 0; i < count; i++)
-    if (hal->regions[i].owns_image)
+  for (uint32_t i = 0; i < count; i++) {
+    if (hal->regions[i].owns_image) {
       allocator.free(allocator.ctx, hal->regions[i].heap, hal->regions[i].image_bytes);
-  if (hal->owned != NULL)
+    }
+  }
+  if (hal->owned != NULL) {
     allocator.free(allocator.ctx, hal->owned, hal->owned_bytes);
+  }
   return live;
 }
 
 size_t zcmem_region_bytes(const struct zcmem_region_config *config) {
-  if (config == NULL)
+  if (config == NULL) {
     return 0;
+  }
   struct zcmem_heap_config heap_config = zcmem__region_heap_config(config);
   return zcmem_heap_bytes(&heap_config);
 }
@@ -129,19 +147,24 @@ static bool host_range_valid(const struct zcmem_region_config *config) {
 /* Whether the region may be added to those that are there. */
 static enum zcmem_status admit(const struct zcmem_hal *hal, const struct zcmem_region_config *config) {
   uint32_t count = zcmem_hal_region_count(hal);
-  for (uint32_t i = 0; i < count; i++)
-    if (strcmp(hal->regions[i].name, config->name) == 0)
+  for (uint32_t i = 0; i < count; i++) {
+    if (strcmp(hal->regions[i].name, config->name) == 0) {
       return ZCMEM_EINVAL;
-  for (uint32_t i = 0; i < count; i++)
-    if (zcmem__region_overlaps(&hal->regions[i], config))
+    }
+  }
+  for (uint32_t i = 0; i < count; i++) {
+    if (zcmem__region_overlaps(&hal->regions[i], config)) {
       return ZCMEM_EOVERLAP;
+    }
+  }
   return count < hal->max_regions ? ZCMEM_OK : ZCMEM_ENOMEM;
 }
 
 static enum zcmem_status admit_locked(struct zcmem_hal *hal, const struct zcmem_region_config *config) {
   enum zcmem_status status = zcmem__lock_take(&hal->adding);
-  if (status != ZCMEM_OK)
+  if (status != ZCMEM_OK) {
     return status;
+  }
   status = admit(hal, config);
   zcmem__lock_drop(&hal->adding);
   return status;
@@ -150,17 +173,21 @@ static enum zcmem_status admit_locked(struct zcmem_hal *hal, const struct zcmem_
 static enum zcmem_status publish(struct zcmem_hal *hal, const struct zcmem_region_config *config, void *image,
                                  size_t image_bytes, uint32_t *index) {
   enum zcmem_status status = zcmem__lock_take(&hal->adding);
-  if (status != ZCMEM_OK)
+  if (status != ZCMEM_OK) {
     return status;
+  }
   uint32_t count = zcmem_hal_region_count(hal);
   status = admit(hal, config);
-  if (status == ZCMEM_OK)
+  if (status == ZCMEM_OK) {
     status = zcmem__region_init(&hal->regions[count], config, image, image_bytes);
-  if (status == ZCMEM_OK)
+  }
+  if (status == ZCMEM_OK) {
     zcmem__atomic_publish(&hal->count, count + 1);
+  }
   zcmem__lock_drop(&hal->adding);
-  if (status == ZCMEM_OK && index != NULL)
+  if (status == ZCMEM_OK && index != NULL) {
     *index = count;
+  }
   return status;
 }
 
@@ -169,21 +196,26 @@ enum zcmem_status zcmem_hal_add_region(struct zcmem_hal *hal, const struct zcmem
   size_t needed = zcmem_region_bytes(config);
   if (hal == NULL || needed == 0 || !zcmem__name_valid(config->name) || config->kind == 0 ||
       (config->flags & ~KNOWN_REGION_FLAGS) != 0 || !host_range_valid(config) ||
-      (uintptr_t)config->image % MEMORY_ALIGN != 0 || (config->image == NULL && hal->allocator.alloc == NULL))
+      (uintptr_t)config->image % MEMORY_ALIGN != 0 || (config->image == NULL && hal->allocator.alloc == NULL)) {
     return ZCMEM_EINVAL;
-  if (config->image != NULL)
+  }
+  if (config->image != NULL) {
     return config->image_bytes < needed ? ZCMEM_ENOMEM
                                         : publish(hal, config, config->image, config->image_bytes, index);
+  }
   /* The allocator is called without the lock, so what was admitted before is admitted again after. */
   enum zcmem_status status = admit_locked(hal, config);
-  if (status != ZCMEM_OK)
+  if (status != ZCMEM_OK) {
     return status;
+  }
   void *image = hal->allocator.alloc(hal->allocator.ctx, needed);
-  if (image == NULL)
+  if (image == NULL) {
     return ZCMEM_ENOMEM;
+  }
   status = publish(hal, config, image, needed, index);
-  if (status != ZCMEM_OK)
+  if (status != ZCMEM_OK) {
     hal->allocator.free(hal->allocator.ctx, image, needed);
+  }
   return status;
 }
 
@@ -196,43 +228,50 @@ uint32_t zcmem_hal_region_count(const struct zcmem_hal *hal) {
 }
 
 enum zcmem_status zcmem_hal_find_region(const struct zcmem_hal *hal, const char *name, uint32_t *index) {
-  if (hal == NULL || name == NULL || index == NULL)
+  if (hal == NULL || name == NULL || index == NULL) {
     return ZCMEM_EINVAL;
+  }
   uint32_t count = zcmem_hal_region_count(hal);
-  for (uint32_t i = 0; i < count; i++)
+  for (uint32_t i = 0; i < count; i++) {
     if (strcmp(hal->regions[i].name, name) == 0) {
       *index = i;
       return ZCMEM_OK;
     }
+  }
   return ZCMEM_ENOENT;
 }
 
 enum zcmem_status zcmem_hal_find_kind(const struct zcmem_hal *hal, uint32_t kind, uint32_t from, uint32_t *index) {
-  if (hal == NULL || index == NULL)
+  if (hal == NULL || index == NULL) {
     return ZCMEM_EINVAL;
+  }
   uint32_t count = zcmem_hal_region_count(hal);
-  for (uint32_t i = from; i < count; i++)
+  for (uint32_t i = from; i < count; i++) {
     if (hal->regions[i].kind == kind) {
       *index = i;
       return ZCMEM_OK;
     }
+  }
   return ZCMEM_ENOENT;
 }
 
 enum zcmem_status zcmem_hal_region_of(const struct zcmem_hal *hal, hal_addr_t addr, uint32_t *index) {
-  if (hal == NULL || index == NULL)
+  if (hal == NULL || index == NULL) {
     return ZCMEM_EINVAL;
+  }
   const struct zcmem__region *region = zcmem__hal_region_of(hal, addr);
-  if (region == NULL)
+  if (region == NULL) {
     return ZCMEM_ENOENT;
+  }
   *index = (uint32_t)(region - hal->regions);
   return ZCMEM_OK;
 }
 
 enum zcmem_status zcmem_hal_region_info(const struct zcmem_hal *hal, uint32_t index, struct zcmem_region_info *info) {
   const struct zcmem__region *region = hal == NULL ? NULL : zcmem__hal_region(hal, index);
-  if (region == NULL || info == NULL)
+  if (region == NULL || info == NULL) {
     return ZCMEM_EINVAL;
+  }
   memset(info, 0, sizeof *info);
   zcmem__name_copy(info->name, region->name);
   info->index = index;
@@ -249,25 +288,29 @@ enum zcmem_status zcmem_hal_region_info(const struct zcmem_hal *hal, uint32_t in
 enum zcmem_status zcmem_hal_region_stats(struct zcmem_hal *hal, uint32_t index, struct zcmem_region_stats *stats) {
   struct zcmem__region *region = hal == NULL ? NULL : zcmem__hal_region(hal, index);
   struct zcmem_region_stats now;
-  if (region == NULL || stats == NULL || stats->struct_bytes == 0 || stats->struct_bytes > sizeof now)
+  if (region == NULL || stats == NULL || stats->struct_bytes == 0 || stats->struct_bytes > sizeof now) {
     return ZCMEM_EINVAL;
+  }
   enum zcmem_status status = zcmem__region_snapshot(region, &now);
-  if (status != ZCMEM_OK)
+  if (status != ZCMEM_OK) {
     return status;
+  }
   now.struct_bytes = stats->struct_bytes;
   memcpy(stats, &now, stats->struct_bytes);
   return ZCMEM_OK;
 }
 
 enum zcmem_status zcmem_hal_check(struct zcmem_hal *hal) {
-  if (hal == NULL)
+  if (hal == NULL) {
     return ZCMEM_EINVAL;
+  }
   uint32_t count = zcmem_hal_region_count(hal);
   enum zcmem_status status = ZCMEM_OK;
   for (uint32_t i = 0; i < count && status == ZCMEM_OK; i++) {
     status = zcmem__lock_take(&hal->regions[i].lock);
-    if (status != ZCMEM_OK)
+    if (status != ZCMEM_OK) {
       break;
+    }
     status = zcmem_heap_check(hal->regions[i].heap);
     zcmem__lock_drop(&hal->regions[i].lock);
   }

@@ -36,18 +36,22 @@ static inline struct zcmem__region *zcmem__hal_region(const struct zcmem_hal *ha
 /* The region whose range holds addr, or NULL. */
 static inline struct zcmem__region *zcmem__hal_region_of(const struct zcmem_hal *hal, hal_addr_t addr) {
   uint32_t count = zcmem__atomic_acquire(&hal->count);
-  for (uint32_t i = 0; i < count; i++)
-    if (zcmem__region_holds(&hal->regions[i], addr))
+  for (uint32_t i = 0; i < count; i++) {
+    if (zcmem__region_holds(&hal->regions[i], addr)) {
       return &hal->regions[i];
+    }
+  }
   return NULL;
 }
 
 /* The region whose host memory holds ptr, or NULL. */
 static inline struct zcmem__region *zcmem__hal_region_of_host(const struct zcmem_hal *hal, const void *ptr) {
   uint32_t count = zcmem__atomic_acquire(&hal->count);
-  for (uint32_t i = 0; i < count; i++)
-    if (zcmem__region_holds_host(&hal->regions[i], ptr))
+  for (uint32_t i = 0; i < count; i++) {
+    if (zcmem__region_holds_host(&hal->regions[i], ptr)) {
       return &hal->regions[i];
+    }
+  }
   return NULL;
 }
 

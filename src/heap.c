@@ -30,7 +30,9 @@ ZCMEM__INLINE void drop_descriptor(struct zcmem_heap *heap, struct zcmem__block 
  * The last block of the heap. Where it is free it is the tail, which is in no bin: the bins are for holes, and the tail
  * is cut only where no hole fits. What is allocated and freed at the end of the heap touches no bin at all.
  */
-ZCMEM__INLINE bool is_last(const struct zcmem__block *block) { return block->next == ZCMEM__NIL; }
+ZCMEM__INLINE bool is_last(const struct zcmem__block *block) {
+  return block->next == ZCMEM__NIL;
+}
 
 /* The tail, ZCMEM__NIL: the last block is live. */
 ZCMEM__INLINE uint32_t tail_of(const struct zcmem_heap *heap) {
@@ -53,7 +55,7 @@ ZCMEM__INLINE void link_neighbours(struct zcmem_heap *heap, const struct zcmem__
  * right already.
  */
 ZCMEM__HOT void make_live(struct zcmem_heap *heap, struct zcmem__block *block, uint32_t id, uint32_t start,
-                             uint32_t quanta, hal_size_t size) {
+                          uint32_t quanta, hal_size_t size) {
   uint32_t slack = (uint32_t)(zcmem__heap_bytes_of(heap, quanta) - size);
   block->slack = slack;
   block->tag = 0;

@@ -3,7 +3,9 @@
 #include "heap_impl.h"
 #include "index.h"
 
-static uint64_t min_u64(uint64_t a, uint64_t b) { return a < b ? a : b; }
+static uint64_t min_u64(uint64_t a, uint64_t b) {
+  return a < b ? a : b;
+}
 
 /* The whole quanta in the configured range, less the one at address 0. */
 static bool usable_range(const struct zcmem_heap_config *config, uint64_t quantum, uint64_t *base, uint64_t *quanta) {

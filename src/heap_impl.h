@@ -38,9 +38,15 @@
  */
 typedef uint32_t zcmem__link;
 
-static inline zcmem__link zcmem__link_to(uint32_t id, bool is_free) { return id | (is_free ? 1u : 0u); }
-static inline uint32_t zcmem__link_id(zcmem__link link) { return link & ~(ZCMEM__ID - 1u); }
-static inline bool zcmem__link_free(zcmem__link link) { return (link & 1u) != 0; }
+static inline zcmem__link zcmem__link_to(uint32_t id, bool is_free) {
+  return id | (is_free ? 1u : 0u);
+}
+static inline uint32_t zcmem__link_id(zcmem__link link) {
+  return link & ~(ZCMEM__ID - 1u);
+}
+static inline bool zcmem__link_free(zcmem__link link) {
+  return (link & 1u) != 0;
+}
 
 enum zcmem__state { ZCMEM__UNUSED = 0, ZCMEM__FREE = 1, ZCMEM__LIVE = 2, ZCMEM__ZOMBIE = 3 };
 
@@ -62,13 +68,13 @@ struct zcmem__block {
     uint32_t tag;      /* live: the owner's mark */
     uint32_t bin_next; /* free: the one behind in its bin's list */
   };
-  uint32_t use;     /* enum zcmem__state; and of a live block its pins and transfers, see below */
+  uint32_t use; /* enum zcmem__state; and of a live block its pins and transfers, see below */
   uint32_t reserved;
 };
 
 /* In `use`, so that one comparison with ZCMEM__LIVE tells a live block that nobody uses. */
-#define ZCMEM__STATE 0x3u      /* mask of the state */
-#define ZCMEM__PIN 0x4u        /* one pin: 15 bits for their count */
+#define ZCMEM__STATE 0x3u        /* mask of the state */
+#define ZCMEM__PIN 0x4u          /* one pin: 15 bits for their count */
 #define ZCMEM__TRANSFER 0x20000u /* one transfer: 15 bits, too */
 #define ZCMEM__USE_MASK 0x7fffu
 
@@ -106,12 +112,12 @@ struct zcmem__index_table {
 
 /* Where the tables lie, in bytes from the image's start; a pure function of the config. */
 struct zcmem__layout {
-  uint64_t base;                    /* first address */
-  uint32_t quanta;                  /* size of the heap */
-  uint32_t max_blocks;              /* live blocks */
-  uint8_t quantum_shift;            /* quantum = 1 << quantum_shift bytes */
-  uint8_t index_shift;              /* an entry of the index stands for 1 << index_shift quanta */
-  uint8_t levels;                   /* of the bitmap over the index */
+  uint64_t base;         /* first address */
+  uint32_t quanta;       /* size of the heap */
+  uint32_t max_blocks;   /* live blocks */
+  uint8_t quantum_shift; /* quantum = 1 << quantum_shift bytes */
+  uint8_t index_shift;   /* an entry of the index stands for 1 << index_shift quanta */
+  uint8_t levels;        /* of the bitmap over the index */
   uint8_t reserved;
   uint32_t descriptors;             /* with the sentinel */
   uint64_t heads_at;                /* uint32_t[exact_bins]: first of each bin's list */
@@ -136,16 +142,16 @@ struct zcmem_heap {
   _Alignas(ZCMEM__LINE) uint64_t magic;
   /* Counters that change together stand apart: a compiler that joins them reads behind its own narrower stores. */
   uint32_t free_quanta;
-  uint32_t unused;       /* list of descriptors that were used once */
-  uint32_t live;         /* live blocks and zombies */
-  uint32_t next_id;      /* of the descriptor to use next that never was; all ids below are, or were, in use */
+  uint32_t unused;  /* list of descriptors that were used once */
+  uint32_t live;    /* live blocks and zombies */
+  uint32_t next_id; /* of the descriptor to use next that never was; all ids below are, or were, in use */
   uint32_t free_blocks;
-  uint32_t unused_page;  /* the same two for the wide bins' pages */
+  uint32_t unused_page; /* the same two for the wide bins' pages */
   uint32_t pages;
   uint32_t unused_table; /* and for the index's tables */
   uint32_t tables;
   uint32_t reserved;
-  uint64_t slack;        /* sum of the live blocks' slack */
+  uint64_t slack; /* sum of the live blocks' slack */
   uint64_t reserved2;
   struct zcmem__layout at;
   uint64_t summary[ZCMEM__BIN_SUMMARIES]; /* bit w: words[w] is not 0 */
@@ -161,8 +167,7 @@ bool zcmem__heap_layout(const struct zcmem_heap_config *config, struct zcmem__la
 
 /* The table `at` bytes from the start of the image. Its elements' alignment divides a line. */
 #define ZCMEM__TABLE(type, heap, at) ((type *)(void *)((char *)(heap) + (size_t)(at)))
-#define ZCMEM__CONST_TABLE(type, heap, at)                                                                             \
-  ((const type *)(const void *)((const char *)(heap) + (size_t)(at)))
+#define ZCMEM__CONST_TABLE(type, heap, at) ((const type *)(const void *)((const char *)(heap) + (size_t)(at)))
 
 /* Descriptors come right behind the header: no offset to load. */
 ZCMEM__INLINE struct zcmem__block *zcmem__block(struct zcmem_heap *heap, uint32_t id) {

@@ -11,9 +11,7 @@ static void fill_info(const struct zcmem_heap *heap, uint32_t id, struct zcmem_b
   info->addr = zcmem__heap_addr(heap, block->start);
   info->size = zcmem__heap_bytes_of(heap, block->size);
   info->requested = is_free ? 0 : info->size - block->slack;
-  info->state = is_free                ? ZCMEM_BLOCK_FREE
-                : state == ZCMEM__LIVE ? ZCMEM_BLOCK_LIVE
-                                       : ZCMEM_BLOCK_ZOMBIE;
+  info->state = is_free ? ZCMEM_BLOCK_FREE : state == ZCMEM__LIVE ? ZCMEM_BLOCK_LIVE : ZCMEM_BLOCK_ZOMBIE;
   info->pins = is_free ? 0 : block->use / ZCMEM__PIN & ZCMEM__USE_MASK;
   info->transfers = is_free ? 0 : block->use / ZCMEM__TRANSFER & ZCMEM__USE_MASK;
   info->tag = is_free ? 0 : block->tag;
@@ -82,7 +80,9 @@ enum zcmem_status zcmem_heap_set_tag(struct zcmem_heap *heap, hal_addr_t addr, u
 }
 
 /* The count of pins or transfers, whose unit in `use` is `one`. */
-static uint32_t count_of(const struct zcmem__block *block, uint32_t one) { return block->use / one & ZCMEM__USE_MASK; }
+static uint32_t count_of(const struct zcmem__block *block, uint32_t one) {
+  return block->use / one & ZCMEM__USE_MASK;
+}
 
 static enum zcmem_status use(struct zcmem_heap *heap, uint32_t id, uint32_t one) {
   struct zcmem__block *block = zcmem__block(heap, id);

@@ -38,16 +38,18 @@ struct zcmem_host_device {
 /* A device does not trust its driver: the memory at the range, or NULL if it leaves the device's. */
 static unsigned char *locate(const struct backing *backing, hal_addr_t addr, hal_size_t size) {
   hal_size_t offset = addr - backing->base;
-  if (offset > backing->bytes || size > backing->bytes - offset)
+  if (offset > backing->bytes || size > backing->bytes - offset) {
     return NULL;
+  }
   return backing->memory + (size_t)offset;
 }
 
 static int device_map(void *ctx, hal_addr_t addr, hal_size_t size, unsigned flags, void **host) {
   unsigned char *at = locate(ctx, addr, size);
   (void)flags;
-  if (at == NULL)
+  if (at == NULL) {
     return -1;
+  }
   *host = at;
   return 0;
 }
@@ -60,16 +62,18 @@ static int device_unmap(void *ctx, hal_addr_t addr, hal_size_t size, void *host)
 /* memmove throughout: a buffer of the host may be a mapping of the same memory. */
 static int device_read(void *ctx, void *dst, hal_addr_t src, hal_size_t size) {
   const unsigned char *at = locate(ctx, src, size);
-  if (at == NULL)
+  if (at == NULL) {
     return -1;
+  }
   memmove(dst, at, (size_t)size);
   return 0;
 }
 
 static int device_write(void *ctx, hal_addr_t dst, const void *src, hal_size_t size) {
   unsigned char *at = locate(ctx, dst, size);
-  if (at == NULL)
+  if (at == NULL) {
     return -1;
+  }
   memmove(at, src, (size_t)size);
   return 0;
 }
@@ -77,8 +81,9 @@ static int device_write(void *ctx, hal_addr_t dst, const void *src, hal_size_t s
 static int device_copy(void *ctx, hal_addr_t dst, hal_addr_t src, hal_size_t size) {
   unsigned char *to = locate(ctx, dst, size);
   const unsigned char *from = locate(ctx, src, size);
-  if (to == NULL || from == NULL)
+  if (to == NULL || from == NULL) {
     return -1;
+  }
   memmove(to, from, (size_t)size);
   return 0;
 }
@@ -86,8 +91,9 @@ static int device_copy(void *ctx, hal_addr_t dst, hal_addr_t src, hal_size_t siz
 static int device_fill(void *ctx, hal_addr_t dst, const void *pattern, hal_size_t pattern_size, hal_size_t size) {
   unsigned char *at = locate(ctx, dst, size);
   size_t first = (size_t)(pattern_size < size ? pattern_size : size);
-  if (at == NULL || pattern_size == 0)
+  if (at == NULL || pattern_size == 0) {
     return -1;
+  }
   memmove(at, pattern, first);
   for (size_t done = first; done < size;) {
     size_t step = (size_t)size - done < done ? (size_t)size - done : done;
@@ -105,8 +111,9 @@ static const struct zcmem_region_ops unmapped_ops = {.map = device_map,
                                                      .fill = device_fill};
 
 static bool backing_open(struct backing *backing, hal_addr_t base, hal_size_t bytes) {
-  if (bytes > SIZE_MAX)
+  if (bytes > SIZE_MAX) {
     return false;
+  }
   backing->base = base;
   backing->bytes = (size_t)bytes;
 #ifdef HAVE_MMAP
@@ -119,8 +126,9 @@ static bool backing_open(struct backing *backing, hal_addr_t base, hal_size_t by
 }
 
 static void backing_close(struct backing *backing) {
-  if (backing->memory == NULL)
+  if (backing->memory == NULL) {
     return;
+  }
 #ifdef HAVE_MMAP
   (void)munmap(backing->memory, backing->bytes);
 #else
@@ -130,10 +138,12 @@ static void backing_close(struct backing *backing) {
 }
 
 static uint32_t blocks_for(uint32_t wanted, hal_size_t bytes) {
-  if (wanted != 0)
+  if (wanted != 0) {
     return wanted;
-  if (bytes / BYTES_PER_BLOCK < BLOCKS_MIN)
+  }
+  if (bytes / BYTES_PER_BLOCK < BLOCKS_MIN) {
     return BLOCKS_MIN;
+  }
   return bytes / BYTES_PER_BLOCK > BLOCKS_MAX ? BLOCKS_MAX : (uint32_t)(bytes / BYTES_PER_BLOCK);
 }
 
@@ -159,11 +169,13 @@ static enum zcmem_status open_device(struct zcmem_host_device *device, const str
                                               .max_mappings = MAPPINGS,
                                               .lock = config->lock};
   if ((config->flags & ~ZCMEM_HOST_DEVICE_UNMAPPED_DRAM) != 0 || zcmem_region_bytes(&regions[0]) == 0 ||
-      zcmem_region_bytes(&regions[1]) == 0)
+      zcmem_region_bytes(&regions[1]) == 0) {
     return ZCMEM_EINVAL;
+  }
   if (!backing_open(&device->dram, regions[0].base, dram_bytes) ||
-      !backing_open(&device->msmc, regions[1].base, msmc_bytes))
+      !backing_open(&device->msmc, regions[1].base, msmc_bytes)) {
     return ZCMEM_ENOMEM;
+  }
   regions[1].host = device->msmc.memory;
   if ((config->flags & ZCMEM_HOST_DEVICE_UNMAPPED_DRAM) == 0) {
     regions[0].host = device->dram.memory;
@@ -177,22 +189,26 @@ static enum zcmem_status open_device(struct zcmem_host_device *device, const str
 enum zcmem_status zcmem_host_device_create(const struct zcmem_host_device_config *config,
                                            struct zcmem_host_device **device) {
   static const struct zcmem_host_device_config defaults = {0};
-  if (device == NULL)
+  if (device == NULL) {
     return ZCMEM_EINVAL;
+  }
   struct zcmem_host_device *made = zcmem__host_memory.alloc(zcmem__host_memory.ctx, sizeof *made);
-  if (made == NULL)
+  if (made == NULL) {
     return ZCMEM_ENOMEM;
+  }
   enum zcmem_status status = open_device(made, config == NULL ? &defaults : config);
-  if (status == ZCMEM_OK)
+  if (status == ZCMEM_OK) {
     *device = made;
-  else
+  } else {
     (void)zcmem_host_device_destroy(made);
+  }
   return status;
 }
 
 uint64_t zcmem_host_device_destroy(struct zcmem_host_device *device) {
-  if (device == NULL)
+  if (device == NULL) {
     return 0;
+  }
   uint64_t live = zcmem_hal_destroy(device->hal);
   backing_close(&device->dram);
   backing_close(&device->msmc);

@@ -11,11 +11,13 @@
 static void *allocate(void *ctx, size_t bytes) {
   (void)ctx;
   const size_t slack = ALIGN + sizeof(void *);
-  if (bytes > SIZE_MAX - slack)
+  if (bytes > SIZE_MAX - slack) {
     return NULL;
+  }
   unsigned char *raw = calloc(1, bytes + slack);
-  if (raw == NULL)
+  if (raw == NULL) {
     return NULL;
+  }
   size_t skip = sizeof(void *);
   skip += (ALIGN - ((uintptr_t)raw + skip) % ALIGN) % ALIGN;
   void **memory = (void *)(raw + skip);
@@ -26,8 +28,9 @@ static void *allocate(void *ctx, size_t bytes) {
 static void give_back(void *ctx, void *memory, size_t bytes) {
   (void)ctx;
   (void)bytes;
-  if (memory != NULL)
+  if (memory != NULL) {
     free(((void **)memory)[-1]);
+  }
 }
 
 const struct zcmem_host_allocator zcmem__host_memory = {.alloc = allocate, .free = give_back, .ctx = NULL};

@@ -40,7 +40,9 @@ void zcmem__index_lower(struct zcmem_heap *heap, uint32_t bit) {
 }
 
 /* The entry for `quantum` of a table whose entries stand for 1 << shift quanta. */
-static uint32_t part(uint32_t quantum, uint32_t shift) { return quantum >> shift & (ENTRIES - 1u); }
+static uint32_t part(uint32_t quantum, uint32_t shift) {
+  return quantum >> shift & (ENTRIES - 1u);
+}
 
 uint32_t zcmem__index_descend(const struct zcmem_heap *heap, uint32_t entry, uint32_t quantum) {
   for (uint32_t shift = heap->at.index_shift; zcmem__index_is_table(entry);) {

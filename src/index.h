@@ -2,10 +2,10 @@
 /*
  * L1. The index: device address -> descriptor, in the order of addresses and as dense as the blocks are.
  *
- * The address range is cut into equal pages, four to eight for each block that may be live. A page's entry names the first
- * live block that starts in it and how many do; the others follow along the physical chain. More than eight make the
- * page a table of sixteen entries for its sixteenth parts, and so on down: pages of eight quanta never need one. So a
- * look-up takes a bounded number of steps, and the image's size depends on the number of blocks alone, not on the
+ * The address range is cut into equal pages, four to eight for each block that may be live. A page's entry names the
+ * first live block that starts in it and how many do; the others follow along the physical chain. More than eight make
+ * the page a table of sixteen entries for its sixteenth parts, and so on down: pages of eight quanta never need one. So
+ * a look-up takes a bounded number of steps, and the image's size depends on the number of blocks alone, not on the
  * number of quanta.
  *
  *      entry     0                     nothing starts here
@@ -34,8 +34,12 @@ ZCMEM__INLINE const uint32_t *zcmem__index_const(const struct zcmem_heap *heap) 
   return ZCMEM__CONST_TABLE(uint32_t, heap, heap->at.index_at);
 }
 
-ZCMEM__INLINE uint32_t zcmem__index_entry(uint32_t first, uint32_t count) { return first << 1 | count; }
-ZCMEM__INLINE uint32_t zcmem__index_first(uint32_t entry) { return (entry & ~ZCMEM__INDEX_COUNT) >> 1; }
+ZCMEM__INLINE uint32_t zcmem__index_entry(uint32_t first, uint32_t count) {
+  return first << 1 | count;
+}
+ZCMEM__INLINE uint32_t zcmem__index_first(uint32_t entry) {
+  return (entry & ~ZCMEM__INDEX_COUNT) >> 1;
+}
 
 ZCMEM__INLINE bool zcmem__index_is_table(uint32_t entry) {
   return (entry & ZCMEM__INDEX_COUNT) == ZCMEM__INDEX_TABLE;

@@ -5,8 +5,9 @@ enum zcmem_status zcmem__map_init(struct zcmem__map *map, struct zcmem__mapping 
                                   const struct zcmem_lock_ops *lock) {
   map->entries = entries;
   map->capacity = capacity;
-  for (uint32_t i = 0; i < capacity; i++)
+  for (uint32_t i = 0; i < capacity; i++) {
     zcmem__atomic_init(&entries[i].state, ZCMEM__MAPPING_FREE);
+  }
   return zcmem__lock_init(&map->lock, lock);
 }
 
@@ -19,8 +20,9 @@ enum zcmem_status zcmem__map_acquire(struct zcmem__map *map, const struct zcmem_
                                      struct zcmem__mapping **entry, bool *shared, void **host) {
   struct zcmem__mapping *spare = NULL;
   enum zcmem_status status = zcmem__lock_take(&map->lock);
-  if (status != ZCMEM_OK)
+  if (status != ZCMEM_OK) {
     return status;
+  }
   *shared = false;
   for (uint32_t i = 0; i < map->capacity && !*shared; i++) {
     struct zcmem__mapping *at = &map->entries[i];
@@ -66,19 +68,22 @@ enum zcmem_status zcmem__map_release(struct zcmem__map *map, const void *host, s
                                      struct zcmem__mapping *copy) {
   struct zcmem__mapping *found = NULL;
   enum zcmem_status status = zcmem__lock_take(&map->lock);
-  if (status != ZCMEM_OK)
+  if (status != ZCMEM_OK) {
     return status;
+  }
   for (uint32_t i = 0; i < map->capacity; i++) {
     struct zcmem__mapping *at = &map->entries[i];
     if (zcmem__atomic_acquire(&at->state) == ZCMEM__MAPPING_LIVE && at->host == host &&
-        (found == NULL || smaller(at, found)))
+        (found == NULL || smaller(at, found))) {
       found = at;
+    }
   }
   if (found == NULL) {
     status = ZCMEM_ENOTMAPPED;
   } else {
-    if (--found->users == 0)
+    if (--found->users == 0) {
       zcmem__atomic_publish(&found->state, ZCMEM__MAPPING_BUSY);
+    }
     copy->users = found->users;
     copy->flags = found->flags;
     copy->region = found->region;
@@ -95,22 +100,26 @@ enum zcmem_status zcmem__map_find(struct zcmem__map *map, const void *ptr, struc
                                   hal_addr_t *addr, hal_size_t *remaining) {
   hal_size_t best = 0;
   enum zcmem_status status = zcmem__lock_take(&map->lock);
-  if (status != ZCMEM_OK)
+  if (status != ZCMEM_OK) {
     return status;
+  }
   for (uint32_t i = 0; i < map->capacity; i++) {
     struct zcmem__mapping *at = &map->entries[i];
-    if (zcmem__atomic_acquire(&at->state) != ZCMEM__MAPPING_LIVE)
+    if (zcmem__atomic_acquire(&at->state) != ZCMEM__MAPPING_LIVE) {
       continue;
+    }
     hal_size_t offset = (uintptr_t)ptr - (uintptr_t)at->host;
-    if (offset >= at->size || at->size - offset <= best)
+    if (offset >= at->size || at->size - offset <= best) {
       continue;
+    }
     best = at->size - offset;
     *region = at->region;
     *addr = at->addr + offset;
   }
   zcmem__lock_drop(&map->lock);
-  if (best == 0)
+  if (best == 0) {
     return ZCMEM_ENOTMAPPED;
+  }
   *remaining = best;
   return ZCMEM_OK;
 }

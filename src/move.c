@@ -10,8 +10,9 @@ enum zcmem_status zcmem__move_map(const struct zcmem__region *region, hal_addr_t
                                   void **host) {
   void *mapped = NULL;
   /* A driver that succeeds without a pointer has failed: nobody could tell its range apart from an unmapped one. */
-  if (region->ops->map(region->ctx, addr, size, flags, &mapped) != 0 || mapped == NULL)
+  if (region->ops->map(region->ctx, addr, size, flags, &mapped) != 0 || mapped == NULL) {
     return ZCMEM_EIO;
+  }
   *host = mapped;
   return ZCMEM_OK;
 }
@@ -21,24 +22,28 @@ enum zcmem_status zcmem__move_unmap(const struct zcmem__region *region, hal_addr
 }
 
 static enum zcmem_status invalidate(const struct zcmem__region *region, hal_addr_t addr, hal_size_t size, void *host) {
-  if ((region->flags & ZCMEM_REGION_COHERENT) != 0 || region->ops->invalidate == NULL)
+  if ((region->flags & ZCMEM_REGION_COHERENT) != 0 || region->ops->invalidate == NULL) {
     return ZCMEM_OK;
+  }
   return answer(region->ops->invalidate(region->ctx, addr, size, host));
 }
 
 static enum zcmem_status flush(const struct zcmem__region *region, hal_addr_t addr, hal_size_t size, void *host) {
-  if ((region->flags & ZCMEM_REGION_COHERENT) != 0 || region->ops->flush == NULL)
+  if ((region->flags & ZCMEM_REGION_COHERENT) != 0 || region->ops->flush == NULL) {
     return ZCMEM_OK;
+  }
   return answer(region->ops->flush(region->ctx, addr, size, host));
 }
 
 /* Makes the range visible at *host, through the region's host pointer or for the length of this transfer. */
 static enum zcmem_status open_window(const struct zcmem__region *region, hal_addr_t addr, hal_size_t size,
                                      unsigned flags, void **host) {
-  if (region->host == NULL && region->ops->map == NULL)
+  if (region->host == NULL && region->ops->map == NULL) {
     return ZCMEM_ENOTMAPPED;
-  if (region->host == NULL)
+  }
+  if (region->host == NULL) {
     return zcmem__move_map(region, addr, size, flags, host);
+  }
   *host = zcmem__region_pointer(region, addr);
   return ZCMEM_OK;
 }
@@ -47,33 +52,39 @@ static enum zcmem_status open_window(const struct zcmem__region *region, hal_add
 static enum zcmem_status close_window(const struct zcmem__region *region, hal_addr_t addr, hal_size_t size, void *host,
                                       enum zcmem_status status) {
   enum zcmem_status unmapped = ZCMEM_OK;
-  if (region->host == NULL)
+  if (region->host == NULL) {
     unmapped = zcmem__move_unmap(region, addr, size, host);
+  }
   return status != ZCMEM_OK ? status : unmapped;
 }
 
 /* memmove, since the user's buffer may be the host's view of the same block. */
 enum zcmem_status zcmem__move_read(const struct zcmem__region *region, void *dst, hal_addr_t src, hal_size_t size) {
   void *host = NULL;
-  if (region->ops->read != NULL)
+  if (region->ops->read != NULL) {
     return answer(region->ops->read(region->ctx, dst, src, size));
+  }
   enum zcmem_status status = open_window(region, src, size, ZCMEM_MAP_READ, &host);
-  if (status != ZCMEM_OK)
+  if (status != ZCMEM_OK) {
     return status;
+  }
   status = invalidate(region, src, size, host);
-  if (status == ZCMEM_OK)
+  if (status == ZCMEM_OK) {
     memmove(dst, host, (size_t)size);
+  }
   return close_window(region, src, size, host, status);
 }
 
 enum zcmem_status zcmem__move_write(const struct zcmem__region *region, hal_addr_t dst, const void *src,
                                     hal_size_t size) {
   void *host = NULL;
-  if (region->ops->write != NULL)
+  if (region->ops->write != NULL) {
     return answer(region->ops->write(region->ctx, dst, src, size));
+  }
   enum zcmem_status status = open_window(region, dst, size, ZCMEM_MAP_WRITE, &host);
-  if (status != ZCMEM_OK)
+  if (status != ZCMEM_OK) {
     return status;
+  }
   memmove(host, src, (size_t)size);
   return close_window(region, dst, size, host, flush(region, dst, size, host));
 }
@@ -92,8 +103,9 @@ static enum zcmem_status copy_bounced(const struct zcmem__region *dst_region, ha
     hal_size_t step = size - done < bounce ? size - done : bounce;
     hal_size_t at = backward ? size - done - step : done;
     status = zcmem__move_read(src_region, bytes, src + at, step);
-    if (status == ZCMEM_OK)
+    if (status == ZCMEM_OK) {
       status = zcmem__move_write(dst_region, dst + at, bytes, step);
+    }
     done += step;
   }
   return status;
@@ -101,14 +113,17 @@ static enum zcmem_status copy_bounced(const struct zcmem__region *dst_region, ha
 
 static enum zcmem_status copy_within(const struct zcmem__region *region, hal_addr_t dst, hal_addr_t src,
                                      hal_size_t size, size_t bounce) {
-  if (region->ops->copy != NULL)
+  if (region->ops->copy != NULL) {
     return answer(region->ops->copy(region->ctx, dst, src, size));
-  if (region->host == NULL)
+  }
+  if (region->host == NULL) {
     return copy_bounced(region, dst, region, src, size, bounce);
+  }
   unsigned char *to = zcmem__region_pointer(region, dst), *from = zcmem__region_pointer(region, src);
   enum zcmem_status status = invalidate(region, src, size, from);
-  if (status != ZCMEM_OK)
+  if (status != ZCMEM_OK) {
     return status;
+  }
   memmove(to, from, (size_t)size);
   return flush(region, dst, size, to);
 }
@@ -116,8 +131,9 @@ static enum zcmem_status copy_within(const struct zcmem__region *region, hal_add
 enum zcmem_status zcmem__move_copy(const struct zcmem__region *dst_region, hal_addr_t dst,
                                    const struct zcmem__region *src_region, hal_addr_t src, hal_size_t size,
                                    size_t bounce) {
-  if (dst_region == src_region)
+  if (dst_region == src_region) {
     return copy_within(dst_region, dst, src, size, bounce);
+  }
   if (src_region->ops->read == NULL && src_region->host != NULL) {
     unsigned char *from = zcmem__region_pointer(src_region, src);
     enum zcmem_status status = invalidate(src_region, src, size, from);
@@ -148,8 +164,9 @@ enum zcmem_status zcmem__move_fill(const struct zcmem__region *region, hal_addr_
   const void *unit = pattern;
   size_t unit_size = pattern_size;
   enum zcmem_status status = ZCMEM_OK;
-  if (region->ops->fill != NULL)
+  if (region->ops->fill != NULL) {
     return answer(region->ops->fill(region->ctx, dst, pattern, pattern_size, size));
+  }
   if (region->host != NULL) {
     unsigned char *to = zcmem__region_pointer(region, dst);
     fill_host(to, pattern, pattern_size, (size_t)size);

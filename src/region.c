@@ -6,10 +6,12 @@ static const struct zcmem_region_ops no_ops = {0};
 
 bool zcmem__name_valid(const char *name) {
   size_t length = 0;
-  if (name == NULL)
+  if (name == NULL) {
     return false;
-  while (length <= ZCMEM_NAME_MAX && name[length] != '\0')
+  }
+  while (length <= ZCMEM_NAME_MAX && name[length] != '\0') {
     length++;
+  }
   return length >= 1 && length <= ZCMEM_NAME_MAX;
 }
 
@@ -33,10 +35,12 @@ enum zcmem_status zcmem__region_init(struct zcmem__region *region, const struct 
   struct zcmem_heap_config heap_config = zcmem__region_heap_config(config);
   struct zcmem_heap_info info;
   enum zcmem_status status = zcmem_heap_init(image, image_bytes, &heap_config, &region->heap);
-  if (status == ZCMEM_OK)
+  if (status == ZCMEM_OK) {
     status = zcmem_heap_get_info(region->heap, &info);
-  if (status != ZCMEM_OK)
+  }
+  if (status != ZCMEM_OK) {
     return status;
+  }
   region->base = config->base;
   region->size = config->size;
   region->host = config->host;
@@ -61,12 +65,14 @@ static bool ranges_overlap(uint64_t a, uint64_t a_size, uint64_t b, uint64_t b_s
 }
 
 bool zcmem__region_overlaps(const struct zcmem__region *region, const struct zcmem_region_config *config) {
-  if (ranges_overlap(region->base, region->size, config->base, config->size))
+  if (ranges_overlap(region->base, region->size, config->base, config->size)) {
     return true;
+  }
   struct zcmem_heap_config heap_config = zcmem__region_heap_config(config);
   if (config->image != NULL && ranges_overlap((uintptr_t)region->heap, region->image_bytes, (uintptr_t)config->image,
-                                              zcmem_heap_bytes(&heap_config)))
+                                              zcmem_heap_bytes(&heap_config))) {
     return true;
+  }
   return region->host != NULL && config->host != NULL &&
          ranges_overlap((uintptr_t)region->host, region->size, (uintptr_t)config->host, config->size);
 }
@@ -74,8 +80,9 @@ bool zcmem__region_overlaps(const struct zcmem__region *region, const struct zcm
 enum zcmem_status zcmem__region_bounds(const struct zcmem_block_info *block, hal_addr_t addr, hal_size_t size,
                                        hal_size_t *rest) {
   hal_size_t offset = addr - block->addr;
-  if (offset > block->requested || size > block->requested - offset)
+  if (offset > block->requested || size > block->requested - offset) {
     return ZCMEM_EBOUNDS;
+  }
   *rest = block->requested - offset;
   return ZCMEM_OK;
 }
@@ -89,8 +96,9 @@ void zcmem__region_note_alloc(struct zcmem__region *region, enum zcmem_status st
   if (status == ZCMEM_OK) {
     hal_size_t now = in_use(region);
     ++*succeeded;
-    if (now > region->stats.peak)
+    if (now > region->stats.peak) {
       region->stats.peak = now;
+    }
   } else if (status == ZCMEM_ENOSPC) {
     region->stats.failed_space++;
   } else if (status == ZCMEM_EFRAG) {
@@ -104,11 +112,13 @@ void zcmem__region_note_alloc(struct zcmem__region *region, enum zcmem_status st
 
 enum zcmem_status zcmem__region_begin(struct zcmem__region *region, hal_addr_t addr, hal_size_t size) {
   enum zcmem_status status = zcmem__lock_take(&region->lock);
-  if (status != ZCMEM_OK)
+  if (status != ZCMEM_OK) {
     return status;
+  }
   status = zcmem_heap_begin_transfer(region->heap, addr, size, NULL);
-  if (status != ZCMEM_OK)
+  if (status != ZCMEM_OK) {
     region->stats.failed_transfers++;
+  }
   zcmem__lock_drop(&region->lock);
   return status;
 }
@@ -116,15 +126,17 @@ enum zcmem_status zcmem__region_begin(struct zcmem__region *region, hal_addr_t a
 enum zcmem_status zcmem__region_end_locked(struct zcmem__region *region, hal_addr_t addr) {
   bool freed = false;
   enum zcmem_status status = zcmem_heap_end_transfer(region->heap, addr, &freed);
-  if (status == ZCMEM_OK && freed)
+  if (status == ZCMEM_OK && freed) {
     region->stats.frees++;
+  }
   return status;
 }
 
 enum zcmem_status zcmem__region_end(struct zcmem__region *region, hal_addr_t addr, uint64_t *counter, uint64_t amount) {
   enum zcmem_status status = zcmem__lock_take(&region->lock);
-  if (status != ZCMEM_OK)
+  if (status != ZCMEM_OK) {
     return status;
+  }
   status = zcmem__region_end_locked(region, addr);
   *counter += amount;
   zcmem__lock_drop(&region->lock);
@@ -132,8 +144,9 @@ enum zcmem_status zcmem__region_end(struct zcmem__region *region, hal_addr_t add
 }
 
 void zcmem__region_count_failed(struct zcmem__region *region) {
-  if (zcmem__lock_take(&region->lock) != ZCMEM_OK)
+  if (zcmem__lock_take(&region->lock) != ZCMEM_OK) {
     return;
+  }
   region->stats.failed_transfers++;
   zcmem__lock_drop(&region->lock);
 }
@@ -141,16 +154,18 @@ void zcmem__region_count_failed(struct zcmem__region *region) {
 enum zcmem_status zcmem__region_unpin_locked(struct zcmem__region *region, hal_addr_t addr) {
   bool freed = false;
   enum zcmem_status status = zcmem_heap_unpin(region->heap, addr, &freed);
-  if (status == ZCMEM_OK && freed)
+  if (status == ZCMEM_OK && freed) {
     region->stats.frees++;
+  }
   return status;
 }
 
 enum zcmem_status zcmem__region_snapshot(struct zcmem__region *region, struct zcmem_region_stats *stats) {
   struct zcmem_heap_info info = {0};
   enum zcmem_status status = zcmem__lock_take(&region->lock);
-  if (status != ZCMEM_OK)
+  if (status != ZCMEM_OK) {
     return status;
+  }
   *stats = region->stats;
   status = zcmem_heap_get_info(region->heap, &info);
   stats->largest = zcmem_heap_largest(region->heap);

@@ -8,8 +8,9 @@
 /* Answers for a transfer that is refused before it begins, and counts it in the region of addr, if there is one. */
 static enum zcmem_status refuse(const struct zcmem_hal *hal, hal_addr_t addr, enum zcmem_status status) {
   struct zcmem__region *region = zcmem__hal_region_of(hal, addr);
-  if (region != NULL)
+  if (region != NULL) {
     zcmem__region_count_failed(region);
+  }
   return status;
 }
 
@@ -29,33 +30,40 @@ static enum zcmem_status end(struct zcmem__region *region, hal_addr_t addr, hal_
 /* Begins a transfer between the host and the region of addr. */
 static enum zcmem_status begin(const struct zcmem_hal *hal, hal_addr_t addr, hal_size_t size, const void *host,
                                struct zcmem__region **region) {
-  if (!buffer_valid(host, size))
+  if (!buffer_valid(host, size)) {
     return refuse(hal, addr, ZCMEM_EINVAL);
+  }
   *region = zcmem__hal_region_of(hal, addr);
   return *region == NULL ? ZCMEM_ENOENT : zcmem__region_begin(*region, addr, size);
 }
 
 enum zcmem_status zcmem_mem_read(struct zcmem_hal *hal, void *dst, hal_addr_t src, hal_size_t size) {
   struct zcmem__region *region = NULL;
-  if (hal == NULL)
+  if (hal == NULL) {
     return ZCMEM_EINVAL;
-  if (size == 0)
+  }
+  if (size == 0) {
     return ZCMEM_OK;
+  }
   enum zcmem_status status = begin(hal, src, size, dst, &region);
-  if (status != ZCMEM_OK)
+  if (status != ZCMEM_OK) {
     return status;
+  }
   return end(region, src, size, &region->stats.bytes_read, zcmem__move_read(region, dst, src, size));
 }
 
 enum zcmem_status zcmem_mem_write(struct zcmem_hal *hal, hal_addr_t dst, const void *src, hal_size_t size) {
   struct zcmem__region *region = NULL;
-  if (hal == NULL)
+  if (hal == NULL) {
     return ZCMEM_EINVAL;
-  if (size == 0)
+  }
+  if (size == 0) {
     return ZCMEM_OK;
+  }
   enum zcmem_status status = begin(hal, dst, size, src, &region);
-  if (status != ZCMEM_OK)
+  if (status != ZCMEM_OK) {
     return status;
+  }
   return end(region, dst, size, &region->stats.bytes_written, zcmem__move_write(region, dst, src, size));
 }
 
@@ -64,21 +72,27 @@ enum zcmem_status zcmem_mem_fill(struct zcmem_hal *hal, hal_addr_t dst, const vo
   struct zcmem__region *region = NULL;
   /* Of a pattern longer than the range only the beginning is looked at. */
   hal_size_t used = pattern_size < size ? pattern_size : size;
-  if (hal == NULL)
+  if (hal == NULL) {
     return ZCMEM_EINVAL;
-  if (pattern_size == 0)
+  }
+  if (pattern_size == 0) {
     return refuse(hal, dst, ZCMEM_EINVAL);
-  if (size == 0)
+  }
+  if (size == 0) {
     return ZCMEM_OK;
+  }
   /* `used` bytes of the pattern are host memory, so they fit a size_t; the range itself need not. */
-  if (!buffer_valid(pattern, used))
+  if (!buffer_valid(pattern, used)) {
     return refuse(hal, dst, ZCMEM_EINVAL);
+  }
   region = zcmem__hal_region_of(hal, dst);
-  if (region == NULL)
+  if (region == NULL) {
     return ZCMEM_ENOENT;
+  }
   enum zcmem_status status = zcmem__region_begin(region, dst, size);
-  if (status != ZCMEM_OK)
+  if (status != ZCMEM_OK) {
     return status;
+  }
   status = zcmem__move_fill(region, dst, pattern, (size_t)used, size, hal->bounce_bytes);
   return end(region, dst, size, &region->stats.bytes_filled, status);
 }
@@ -86,8 +100,9 @@ enum zcmem_status zcmem_mem_fill(struct zcmem_hal *hal, hal_addr_t dst, const vo
 static enum zcmem_status copy_in_one(const struct zcmem_hal *hal, struct zcmem__region *region, hal_addr_t dst,
                                      hal_addr_t src, hal_size_t size) {
   enum zcmem_status status = zcmem__region_begin(region, src, size);
-  if (status != ZCMEM_OK)
+  if (status != ZCMEM_OK) {
     return status;
+  }
   status = zcmem__region_begin(region, dst, size);
   if (status != ZCMEM_OK) {
     /* The failure is counted already. */
@@ -110,8 +125,9 @@ static enum zcmem_status copy_between(const struct zcmem_hal *hal, struct zcmem_
     return status;
   }
   status = zcmem__region_begin(dst_region, dst, size);
-  if (status != ZCMEM_OK)
+  if (status != ZCMEM_OK) {
     return end(src_region, src, size, &src_region->stats.bytes_copied_out, status);
+  }
   status = zcmem__move_copy(dst_region, dst, src_region, src, size, hal->bounce_bytes);
   enum zcmem_status dst_ended = end(dst_region, dst, size, &dst_region->stats.bytes_copied_in, status);
   enum zcmem_status src_ended = end(src_region, src, size, &src_region->stats.bytes_copied_out, status);
@@ -119,17 +135,22 @@ static enum zcmem_status copy_between(const struct zcmem_hal *hal, struct zcmem_
 }
 
 enum zcmem_status zcmem_mem_copy(struct zcmem_hal *hal, hal_addr_t dst, hal_addr_t src, hal_size_t size) {
-  if (hal == NULL)
+  if (hal == NULL) {
     return ZCMEM_EINVAL;
-  if (size == 0)
+  }
+  if (size == 0) {
     return ZCMEM_OK;
+  }
   struct zcmem__region *dst_region = zcmem__hal_region_of(hal, dst);
   struct zcmem__region *src_region = zcmem__hal_region_of(hal, src);
-  if (src_region == NULL)
+  if (src_region == NULL) {
     return refuse(hal, dst, ZCMEM_ENOENT);
-  if (dst_region == NULL)
+  }
+  if (dst_region == NULL) {
     return refuse(hal, src, ZCMEM_ENOENT);
-  if (dst_region == src_region)
+  }
+  if (dst_region == src_region) {
     return copy_in_one(hal, dst_region, dst, src, size);
+  }
   return copy_between(hal, dst_region, dst, src_region, src, size);
 }

@@ -10,17 +10,21 @@
 enum zcmem_status zcmem_mem_host(struct zcmem_hal *hal, hal_addr_t addr, hal_size_t size, void **host) {
   struct zcmem_block_info block;
   hal_size_t rest = 0;
-  if (hal == NULL || host == NULL)
+  if (hal == NULL || host == NULL) {
     return ZCMEM_EINVAL;
+  }
   enum zcmem_status status = zcmem_mem_info(hal, addr, &block);
-  if (status == ZCMEM_OK)
+  if (status == ZCMEM_OK) {
     status = zcmem__region_bounds(&block, addr, size, &rest);
-  if (status != ZCMEM_OK)
+  }
+  if (status != ZCMEM_OK) {
     return status;
+  }
   /* The block was there, so the region is. */
   const struct zcmem__region *region = zcmem__hal_region_of(hal, addr);
-  if (region->host == NULL)
+  if (region->host == NULL) {
     return ZCMEM_ENOTMAPPED;
+  }
   *host = zcmem__region_pointer(region, addr);
   return ZCMEM_OK;
 }
@@ -29,25 +33,29 @@ enum zcmem_status zcmem_mem_device(struct zcmem_hal *hal, const void *ptr, hal_a
   struct zcmem_block_info block;
   hal_addr_t found = 0;
   hal_size_t mapped = UINT64_MAX, rest = 0;
-  if (hal == NULL || addr == NULL)
+  if (hal == NULL || addr == NULL) {
     return ZCMEM_EINVAL;
+  }
   struct zcmem__region *region = zcmem__hal_region_of_host(hal, ptr);
   if (region != NULL) {
     found = region->base + ((uintptr_t)ptr - (uintptr_t)region->host);
   } else {
     enum zcmem_status status =
         hal->map.capacity == 0 ? ZCMEM_ENOTMAPPED : zcmem__map_find(&hal->map, ptr, &region, &found, &mapped);
-    if (status != ZCMEM_OK)
+    if (status != ZCMEM_OK) {
       return status;
+    }
   }
   enum zcmem_status status = zcmem_mem_info(hal, found, &block);
-  if (status != ZCMEM_OK)
+  if (status != ZCMEM_OK) {
     return status;
+  }
   /* In the unused end of the last quantum, which is out of bounds, nothing remains. */
   (void)zcmem__region_bounds(&block, found, 0, &rest);
   *addr = found;
-  if (remaining != NULL)
+  if (remaining != NULL) {
     *remaining = rest < mapped ? rest : mapped;
+  }
   return ZCMEM_OK;
 }
 
@@ -57,16 +65,19 @@ enum zcmem_status zcmem_mem_device(struct zcmem_hal *hal, const void *ptr, hal_a
  */
 static enum zcmem_status pin_range(struct zcmem__region *region, hal_addr_t addr, hal_size_t size) {
   enum zcmem_status status = zcmem__lock_take(&region->lock);
-  if (status != ZCMEM_OK)
+  if (status != ZCMEM_OK) {
     return status;
+  }
   status = zcmem_heap_begin_transfer(region->heap, addr, size, NULL);
   if (status == ZCMEM_OK) {
     status = zcmem_heap_pin(region->heap, addr);
-    if (status != ZCMEM_OK || region->host != NULL)
+    if (status != ZCMEM_OK || region->host != NULL) {
       (void)zcmem__region_end_locked(region, addr);
+    }
   }
-  if (status == ZCMEM_OK)
+  if (status == ZCMEM_OK) {
     region->stats.maps++;
+  }
   zcmem__lock_drop(&region->lock);
   return status;
 }
@@ -74,15 +85,17 @@ static enum zcmem_status pin_range(struct zcmem__region *region, hal_addr_t addr
 /* With the lock held: ends what pin_range began. */
 static enum zcmem_status unpin_locked(struct zcmem__region *region, hal_addr_t addr) {
   enum zcmem_status status = zcmem__region_unpin_locked(region, addr);
-  if (region->host == NULL)
+  if (region->host == NULL) {
     (void)zcmem__region_end_locked(region, addr);
+  }
   return status;
 }
 
 /* Undoes pin_range for a map that failed with `status`. ELOCK: the block stays in use and the map counted. */
 static enum zcmem_status unpin_failed(struct zcmem__region *region, hal_addr_t addr, enum zcmem_status status) {
-  if (zcmem__lock_take(&region->lock) != ZCMEM_OK)
+  if (zcmem__lock_take(&region->lock) != ZCMEM_OK) {
     return ZCMEM_ELOCK;
+  }
   (void)unpin_locked(region, addr);
   region->stats.maps--;
   zcmem__lock_drop(&region->lock);
@@ -96,32 +109,38 @@ static enum zcmem_status map_on_demand(struct zcmem_hal *hal, const struct zcmem
   enum zcmem_status status = zcmem__map_acquire(&hal->map, wanted, &entry, &shared, &mapped);
   if (status == ZCMEM_OK && !shared) {
     status = zcmem__move_map(wanted->region, wanted->addr, wanted->size, wanted->flags, &mapped);
-    if (status == ZCMEM_OK)
+    if (status == ZCMEM_OK) {
       zcmem__map_publish(entry, mapped);
-    else
+    } else {
       zcmem__map_abandon(entry);
+    }
   }
-  if (status == ZCMEM_OK)
+  if (status == ZCMEM_OK) {
     *host = mapped;
+  }
   return status;
 }
 
 enum zcmem_status zcmem_mem_map(struct zcmem_hal *hal, hal_addr_t addr, hal_size_t size, unsigned flags, void **host) {
-  if (hal == NULL || host == NULL || size == 0 || flags == 0 || (flags & ~KNOWN_MAP_FLAGS) != 0)
+  if (hal == NULL || host == NULL || size == 0 || flags == 0 || (flags & ~KNOWN_MAP_FLAGS) != 0) {
     return ZCMEM_EINVAL;
+  }
   struct zcmem__region *region = zcmem__hal_region_of(hal, addr);
-  if (region == NULL)
+  if (region == NULL) {
     return ZCMEM_ENOENT;
+  }
   enum zcmem_status status = pin_range(region, addr, size);
-  if (status != ZCMEM_OK)
+  if (status != ZCMEM_OK) {
     return status;
+  }
   if (region->host != NULL) {
     *host = zcmem__region_pointer(region, addr);
     return ZCMEM_OK;
   }
   /* A range larger than the host's address space cannot be mapped either. */
-  if (region->ops->map == NULL || size > SIZE_MAX)
+  if (region->ops->map == NULL || size > SIZE_MAX) {
     return unpin_failed(region, addr, ZCMEM_ENOTMAPPED);
+  }
   struct zcmem__mapping wanted = {.flags = flags, .region = region, .addr = addr, .size = size};
   status = map_on_demand(hal, &wanted, host);
   return status == ZCMEM_OK ? ZCMEM_OK : unpin_failed(region, addr, status);
@@ -130,8 +149,9 @@ enum zcmem_status zcmem_mem_map(struct zcmem_hal *hal, hal_addr_t addr, hal_size
 /* ELOCK: the block stays in use. */
 static enum zcmem_status unpin(struct zcmem__region *region, hal_addr_t addr) {
   enum zcmem_status status = zcmem__lock_take(&region->lock);
-  if (status != ZCMEM_OK)
+  if (status != ZCMEM_OK) {
     return status;
+  }
   status = unpin_locked(region, addr);
   zcmem__lock_drop(&region->lock);
   return status;
@@ -140,18 +160,21 @@ static enum zcmem_status unpin(struct zcmem__region *region, hal_addr_t addr) {
 enum zcmem_status zcmem_mem_unmap(struct zcmem_hal *hal, void *host) {
   struct zcmem__mapping *entry = NULL, was;
   enum zcmem_status unmapped = ZCMEM_OK;
-  if (hal == NULL)
+  if (hal == NULL) {
     return ZCMEM_EINVAL;
+  }
   struct zcmem__region *region = zcmem__hal_region_of_host(hal, host);
   if (region != NULL) {
     enum zcmem_status status = unpin(region, region->base + ((uintptr_t)host - (uintptr_t)region->host));
     return status == ZCMEM_EBUSY || status == ZCMEM_ENOENT ? ZCMEM_ENOTMAPPED : status;
   }
-  if (hal->map.capacity == 0 || host == NULL)
+  if (hal->map.capacity == 0 || host == NULL) {
     return ZCMEM_ENOTMAPPED;
+  }
   enum zcmem_status status = zcmem__map_release(&hal->map, host, &entry, &was);
-  if (status != ZCMEM_OK)
+  if (status != ZCMEM_OK) {
     return status;
+  }
   if (was.users == 0) {
     unmapped = zcmem__move_unmap(was.region, was.addr, was.size, was.host);
     zcmem__map_abandon(entry);

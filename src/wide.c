@@ -43,7 +43,9 @@ static uint32_t *child_of(struct zcmem_heap *heap, uint32_t slot) {
 }
 
 /* The bin's first page. */
-static uint32_t first_page(uint32_t bin) { return bin - ZCMEM__BIN_WIDE; }
+static uint32_t first_page(uint32_t bin) {
+  return bin - ZCMEM__BIN_WIDE;
+}
 
 static uint32_t last_page(const struct zcmem_heap *heap, uint32_t bin) {
   return bin_const(heap, bin)->tail + first_page(bin);
@@ -150,8 +152,7 @@ static ZCMEM__NOINLINE void insert_deep(struct zcmem_heap *heap, uint32_t bin, s
   reorder(heap, slot);
 }
 
-ZCMEM__HOT void insert(struct zcmem_heap *heap, uint32_t bin, struct zcmem__block *block, uint32_t id,
-                          uint32_t size) {
+ZCMEM__HOT void insert(struct zcmem_heap *heap, uint32_t bin, struct zcmem__block *block, uint32_t id, uint32_t size) {
   uint32_t count = bin_at(heap, bin)->count, slot = first_page(bin) * ZCMEM__PAGE + count;
   if (ZCMEM__UNLIKELY(count >= ZCMEM__PAGE)) {
     insert_deep(heap, bin, block, id, size);
@@ -224,7 +225,8 @@ ZCMEM__HOT uint64_t least_excess(const uint64_t *entry, uint64_t need) {
 }
 
 uint32_t zcmem__wide_take(const struct zcmem_heap *heap, uint32_t bin, uint32_t need) {
-  const uint64_t key = zcmem__wide_entry(need, 0, 0), most = (uint64_t)0 - key; /* of 0, and of what is too small, more */
+  const uint64_t key = zcmem__wide_entry(need, 0, 0),
+                 most = (uint64_t)0 - key; /* of 0, and of what is too small, more */
   const struct zcmem__wide_page *found = page_const(heap, first_page(bin));
   uint64_t best = least_excess(found->entry, key);
   if (best >= most) {

@@ -27,7 +27,9 @@
 static inline uint64_t zcmem__wide_entry(uint32_t size, uint32_t start, uint32_t slot) {
   return (uint64_t)size << 32 | (start & ~(ZCMEM__PAGE - 1u)) | (slot & (ZCMEM__PAGE - 1u));
 }
-static inline uint32_t zcmem__wide_size(uint64_t entry) { return (uint32_t)(entry >> 32); }
+static inline uint32_t zcmem__wide_size(uint64_t entry) {
+  return (uint32_t)(entry >> 32);
+}
 
 /* As the functions of the same names in bin.h, for sizes of ZCMEM__BIN_WIDE or more. */
 void zcmem__wide_insert(struct zcmem_heap *heap, struct zcmem__block *block, uint32_t id, uint32_t size);

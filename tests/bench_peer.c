@@ -20,16 +20,18 @@ static void *slots_create(uint64_t bytes, uint32_t max_live) {
   struct slots *self = malloc(sizeof *self + (size_t)count * sizeof self->next[0]);
   if (self) {
     self->count = count;
-    for (uint64_t i = 0; i < count; i++)
+    for (uint64_t i = 0; i < count; i++) {
       self->next[i] = i;
+    }
   }
   return self;
 }
 
 static bool slots_alloc(void *memory, uint64_t size, uint64_t *addr) {
   struct slots *self = memory;
-  if (self->count == 0 || size > SLOT_BYTES)
+  if (self->count == 0 || size > SLOT_BYTES) {
     return false;
+  }
   *addr = self->next[--self->count] * SLOT_BYTES;
   return true;
 }

@@ -17,10 +17,12 @@ static uint32_t *heads(struct zcmem_heap *heap) {
 static uint32_t bin_with(struct zcmem_heap *heap, uint32_t count, bool has) {
   for (uint32_t bin = 1; bin < heap->at.exact_bins; bin++) {
     uint32_t members = 0;
-    for (uint32_t id = heads(heap)[bin]; id != ZCMEM__NIL; id = zcmem__block(heap, id)->bin_next)
+    for (uint32_t id = heads(heap)[bin]; id != ZCMEM__NIL; id = zcmem__block(heap, id)->bin_next) {
       members++;
-    if ((members >= count) == has)
+    }
+    if ((members >= count) == has) {
       return bin;
+    }
   }
   fail_msg("no bin for the damage");
   return 0;
@@ -91,8 +93,9 @@ static void one_too_many(struct zcmem_heap *heap) {
 
 static void heads_swapped(struct zcmem_heap *heap) {
   uint32_t one = bin_with(heap, 1, true), other = one + 1u;
-  while (heads(heap)[other] == ZCMEM__NIL)
+  while (heads(heap)[other] == ZCMEM__NIL) {
     other++;
+  }
   assert_true(other < heap->at.exact_bins);
   uint32_t head = heads(heap)[one];
   heads(heap)[one] = heads(heap)[other];
@@ -100,8 +103,9 @@ static void heads_swapped(struct zcmem_heap *heap) {
 }
 static void live_in_a_bin(struct zcmem_heap *heap) {
   uint32_t id = find_block(heap, ZCMEM__LIVE, 1);
-  while (zcmem__block(heap, id)->size != 1u || zcmem__block_state(zcmem__block(heap, id)) != ZCMEM__LIVE)
+  while (zcmem__block(heap, id)->size != 1u || zcmem__block_state(zcmem__block(heap, id)) != ZCMEM__LIVE) {
     id = zcmem__link_id(zcmem__block(heap, id)->next);
+  }
   heads(heap)[1] = id;
 }
 static void tail_in_a_bin(struct zcmem_heap *heap) {
@@ -126,8 +130,9 @@ static void circle_of_all(struct zcmem_heap *heap) {
 static void second_left_out(struct zcmem_heap *heap) {
   struct zcmem__block *second = second_of_two(heap), *first = first_of_two(heap);
   first->bin_next = second->bin_next;
-  if (second->bin_next != ZCMEM__NIL)
+  if (second->bin_next != ZCMEM__NIL) {
     zcmem__block(heap, second->bin_next)->bin_prev = heads(heap)[bin_with(heap, 1, true)];
+  }
 }
 
 const struct damage damage_bins[] = {

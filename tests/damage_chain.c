@@ -42,8 +42,9 @@ static void magic(struct zcmem_heap *heap) {
 }
 static void other_byte_order(struct zcmem_heap *heap) {
   uint64_t swapped = 0;
-  for (unsigned i = 0; i < 8; i++)
+  for (unsigned i = 0; i < 8; i++) {
     swapped = swapped << 8 | (heap->magic >> (8 * i) & 0xff);
+  }
   heap->magic = swapped;
 }
 static void base_off_the_quantum(struct zcmem_heap *heap) {
@@ -135,8 +136,9 @@ static void first_link_out(struct zcmem_heap *heap) {
   sentinel(heap)->next = heap->next_id;
 }
 static void last_id_unknown(struct zcmem_heap *heap) {
-  while (zcmem__block(heap, heap->next_id - ZCMEM__ID)->use == ZCMEM__UNUSED)
+  while (zcmem__block(heap, heap->next_id - ZCMEM__ID)->use == ZCMEM__UNUSED) {
     heap->next_id -= ZCMEM__ID;
+  }
   heap->next_id -= ZCMEM__ID;
 }
 
@@ -237,8 +239,9 @@ static void slack_of_a_quantum(struct zcmem_heap *heap) {
 }
 static void slack_of_more(struct zcmem_heap *heap) {
   struct zcmem__block *block = of_state(heap, ZCMEM__LIVE, 1);
-  while (block->size != 1u || zcmem__block_state(block) != ZCMEM__LIVE)
+  while (block->size != 1u || zcmem__block_state(block) != ZCMEM__LIVE) {
     block = neighbour(heap, block->next);
+  }
   block->slack = (uint32_t)zcmem__heap_bytes_of(heap, 1) + 1u;
 }
 static void zombie_without_use(struct zcmem_heap *heap) {
@@ -292,8 +295,9 @@ static void unused_not_listed(struct zcmem_heap *heap) {
 }
 static void unused_goes_on(struct zcmem_heap *heap) {
   uint32_t id = heap->unused;
-  while (zcmem__block(heap, id)->next != ZCMEM__NIL)
+  while (zcmem__block(heap, id)->next != ZCMEM__NIL) {
     id = zcmem__block(heap, id)->next;
+  }
   zcmem__block(heap, id)->next = heap->unused;
 }
 

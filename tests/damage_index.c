@@ -48,8 +48,9 @@ static uint32_t innermost(struct zcmem_heap *heap, uint32_t *shift) {
   *shift = heap->at.index_shift;
   for (uint32_t i = 0; zcmem__index_is_table(entry); *shift -= ZCMEM__INDEX_BITS) {
     number = entry >> 4;
-    for (i = 0; table_at(heap, number)[i] == 0; i++)
+    for (i = 0; table_at(heap, number)[i] == 0; i++) {
       continue;
+    }
     entry = table_at(heap, number)[i];
   }
   assert_int_not_equal(number, *table(heap) >> 4); /* there are tables in tables */
@@ -57,8 +58,9 @@ static uint32_t innermost(struct zcmem_heap *heap, uint32_t *shift) {
 }
 static uint32_t *inner(struct zcmem_heap *heap) {
   uint32_t shift, *entry = table_at(heap, innermost(heap, &shift));
-  while (*entry == 0)
+  while (*entry == 0) {
     entry++;
+  }
   return entry;
 }
 
@@ -88,8 +90,9 @@ static void table_twice(struct zcmem_heap *heap) {
 }
 static void tables_swapped(struct zcmem_heap *heap) {
   uint32_t *one = table(heap), *other = one + 1, entry = *one;
-  while (!zcmem__index_is_table(*other))
+  while (!zcmem__index_is_table(*other)) {
     other++;
+  }
   *one = *other;
   *other = entry;
 }
@@ -127,8 +130,9 @@ static void table_of_few(struct zcmem_heap *heap) {
   for (uint32_t left = entry & ZCMEM__INDEX_COUNT; left > 0; id = zcmem__link_id(zcmem__block(heap, id)->next)) {
     const struct zcmem__block *block = zcmem__block(heap, id);
     uint32_t *part = &table_at(heap, made)[block->start >> (heap->at.index_shift - ZCMEM__INDEX_BITS) & (PARTS - 1u)];
-    if (block->use == ZCMEM__FREE)
+    if (block->use == ZCMEM__FREE) {
       continue;
+    }
     *part = *part == 0 ? zcmem__index_entry(id, 1) : *part + 1u;
     left--;
   }
@@ -185,8 +189,9 @@ static void bit_above_missing(struct zcmem_heap *heap) {
 }
 static void bit_above_too_many(struct zcmem_heap *heap) {
   uint32_t word = 0;
-  while (level(heap, 0)[word] != 0)
+  while (level(heap, 0)[word] != 0) {
     word++;
+  }
   assert_true(word < (heap->at.index_pages + 63u) / 64u);
   flip(heap, 1, word);
 }

@@ -29,9 +29,11 @@ static struct zcmem__wide_bin *wide_at(struct zcmem_heap *heap, uint32_t bin) {
 /* The wide bin, and so its first page, with the most blocks; of more than 72, so that it has three levels of pages. */
 static uint32_t big(struct zcmem_heap *heap) {
   uint32_t best = 0;
-  for (uint32_t bin = 1; bin < heap->at.wide_bins; bin++)
-    if (wide_at(heap, bin)->count > wide_at(heap, best)->count)
+  for (uint32_t bin = 1; bin < heap->at.wide_bins; bin++) {
+    if (wide_at(heap, bin)->count > wide_at(heap, best)->count) {
       best = bin;
+    }
+  }
   assert_true(wide_at(heap, best)->count > 72);
   return best;
 }
@@ -48,8 +50,9 @@ static uint32_t unused_page(struct zcmem_heap *heap) {
 }
 static uint32_t no_bin(struct zcmem_heap *heap) {
   uint32_t bin = 0;
-  while (wide_at(heap, bin)->count != 0)
+  while (wide_at(heap, bin)->count != 0) {
     bin++;
+  }
   assert_true(bin < heap->at.wide_bins);
   return bin;
 }
@@ -77,8 +80,9 @@ static void slot_of_a_block(struct zcmem_heap *heap) {
 }
 static void id_of_another_bin(struct zcmem_heap *heap) {
   uint32_t other = 0;
-  while (other == big(heap) || wide_at(heap, other)->count == 0)
+  while (other == big(heap) || wide_at(heap, other)->count == 0) {
     other++;
+  }
   page_at(heap, big(heap))->id[1] = page_at(heap, other)->id[0];
 }
 static void vacant_in_the_last_page(struct zcmem_heap *heap) {
@@ -205,8 +209,9 @@ static void page_of_a_bin_listed(struct zcmem_heap *heap) {
 /* The last page of a bin, instead of the last page of the list. */
 static void used_page_listed(struct zcmem_heap *heap) {
   uint32_t page = unused_page(heap);
-  while (links_at(heap, links_at(heap, page)->next)->next != ZCMEM__NIL)
+  while (links_at(heap, links_at(heap, page)->next)->next != ZCMEM__NIL) {
     page = links_at(heap, page)->next;
+  }
   links_at(heap, page)->next = big_last(heap);
 }
 static void unused_page_entry(struct zcmem_heap *heap) {

@@ -21,8 +21,9 @@ enum { LOCK_FREE = 0x10c4, LOCK_HELD = 0x10c5 };
 static int fake_lock_init(void *lock) {
   unsigned *state = lock;
   assert_int_equal((uintptr_t)lock % 16, 0);
-  if (strikes(&fake.fail_lock_init_in))
+  if (strikes(&fake.fail_lock_init_in)) {
     return -1;
+  }
   *state = LOCK_FREE;
   fake.locks_made++;
   return 0;
@@ -40,8 +41,9 @@ static int fake_lock_lock(void *lock) {
   assert_int_equal(*state, LOCK_FREE);
   assert_int_equal(fake.locks_held, 0);
   fake.lock_calls++;
-  if (strikes(&fake.fail_lock_in))
+  if (strikes(&fake.fail_lock_in)) {
     return -1;
+  }
   *state = LOCK_HELD;
   fake.locks_held++;
   return 0;
@@ -66,8 +68,9 @@ enum { ALLOC_LINE = 64 };
 static void *fake_alloc(void *ctx, size_t bytes) {
   assert_ptr_equal(ctx, &fake);
   assert_int_equal(fake.locks_held, 0);
-  if (strikes(&fake.fail_alloc_in))
+  if (strikes(&fake.fail_alloc_in)) {
     return NULL;
+  }
   unsigned char *line = aligned_alloc(ALLOC_LINE, ALLOC_LINE + (bytes + ALLOC_LINE - 1) / ALLOC_LINE * ALLOC_LINE);
   assert_non_null(line);
   memcpy(line, &bytes, sizeof bytes);
@@ -109,22 +112,26 @@ static int enter(struct fake_region *region, enum fake_call call, hal_addr_t add
 
 static int on_map(void *ctx, hal_addr_t addr, hal_size_t size, unsigned flags, void **host) {
   struct fake_region *region = ctx;
-  if (enter(region, FAKE_CALL_MAP, addr, size) != 0)
+  if (enter(region, FAKE_CALL_MAP, addr, size) != 0) {
     return -1;
-  if (region->forgetful)
+  }
+  if (region->forgetful) {
     return 0;
+  }
   region->mapped++;
   region->last_flags = flags;
   *host = fake_at(region, addr);
-  if (region->way == FAKE_MAP_DIRECT)
+  if (region->way == FAKE_MAP_DIRECT) {
     return 0;
+  }
   /* A copy, behind a word that says what it is for. A write mapping without read shows no old bytes. */
   unsigned *copy = malloc(sizeof *copy + (size_t)size);
   assert_non_null(copy);
   *copy = flags;
   memset(copy + 1, 0x77, (size_t)size);
-  if ((flags & ZCMEM_MAP_READ) != 0)
+  if ((flags & ZCMEM_MAP_READ) != 0) {
     memcpy(copy + 1, fake_at(region, addr), (size_t)size);
+  }
   *host = copy + 1;
   return 0;
 }
@@ -140,16 +147,18 @@ static int on_unmap(void *ctx, hal_addr_t addr, hal_size_t size, void *host) {
     return result;
   }
   unsigned *copy = (unsigned *)host - 1;
-  if (result == 0 && (*copy & ZCMEM_MAP_WRITE) != 0)
+  if (result == 0 && (*copy & ZCMEM_MAP_WRITE) != 0) {
     memcpy(fake_at(region, addr), host, (size_t)size);
+  }
   free(copy);
   return result;
 }
 
 static int on_flush(void *ctx, hal_addr_t addr, hal_size_t size, void *host) {
   struct fake_region *region = ctx;
-  if (enter(region, FAKE_CALL_FLUSH, addr, size) != 0)
+  if (enter(region, FAKE_CALL_FLUSH, addr, size) != 0) {
     return -1;
+  }
   assert_ptr_equal(host, region->view + (size_t)(addr - region->base));
   memcpy(fake_at(region, addr), host, (size_t)size);
   return 0;
@@ -157,8 +166,9 @@ static int on_flush(void *ctx, hal_addr_t addr, hal_size_t size, void *host) {
 
 static int on_invalidate(void *ctx, hal_addr_t addr, hal_size_t size, void *host) {
   struct fake_region *region = ctx;
-  if (enter(region, FAKE_CALL_INVALIDATE, addr, size) != 0)
+  if (enter(region, FAKE_CALL_INVALIDATE, addr, size) != 0) {
     return -1;
+  }
   assert_ptr_equal(host, region->view + (size_t)(addr - region->base));
   memcpy(host, fake_at(region, addr), (size_t)size);
   return 0;
@@ -166,16 +176,18 @@ static int on_invalidate(void *ctx, hal_addr_t addr, hal_size_t size, void *host
 
 static int on_read(void *ctx, void *dst, hal_addr_t src, hal_size_t size) {
   struct fake_region *region = ctx;
-  if (enter(region, FAKE_CALL_READ, src, size) != 0)
+  if (enter(region, FAKE_CALL_READ, src, size) != 0) {
     return -1;
+  }
   memcpy(dst, fake_at(region, src), (size_t)size);
   return 0;
 }
 
 static int on_write(void *ctx, hal_addr_t dst, const void *src, hal_size_t size) {
   struct fake_region *region = ctx;
-  if (enter(region, FAKE_CALL_WRITE, dst, size) != 0)
+  if (enter(region, FAKE_CALL_WRITE, dst, size) != 0) {
     return -1;
+  }
   memcpy(fake_at(region, dst), src, (size_t)size);
   return 0;
 }
@@ -183,8 +195,9 @@ static int on_write(void *ctx, hal_addr_t dst, const void *src, hal_size_t size)
 static int on_copy(void *ctx, hal_addr_t dst, hal_addr_t src, hal_size_t size) {
   struct fake_region *region = ctx;
   assert_true(src - region->base < region->bytes && size <= region->bytes - (src - region->base));
-  if (enter(region, FAKE_CALL_COPY, dst, size) != 0)
+  if (enter(region, FAKE_CALL_COPY, dst, size) != 0) {
     return -1;
+  }
   memmove(fake_at(region, dst), fake_at(region, src), (size_t)size);
   return 0;
 }
@@ -192,10 +205,12 @@ static int on_copy(void *ctx, hal_addr_t dst, hal_addr_t src, hal_size_t size) {
 static int on_fill(void *ctx, hal_addr_t dst, const void *pattern, hal_size_t pattern_size, hal_size_t size) {
   struct fake_region *region = ctx;
   assert_true(pattern_size > 0);
-  if (enter(region, FAKE_CALL_FILL, dst, size) != 0)
+  if (enter(region, FAKE_CALL_FILL, dst, size) != 0) {
     return -1;
-  for (hal_size_t i = 0; i < size; i++)
+  }
+  for (hal_size_t i = 0; i < size; i++) {
     *fake_at(region, dst + i) = ((const unsigned char *)pattern)[i % pattern_size];
+  }
   return 0;
 }
 

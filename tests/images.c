@@ -38,10 +38,12 @@ static void make_zombie(struct zcmem_heap *heap, hal_addr_t addr) {
 
 static void make_small(struct zcmem_heap *heap) {
   hal_addr_t a[14];
-  for (unsigned i = 0; i < 14; i++)
+  for (unsigned i = 0; i < 14; i++) {
     a[i] = get(heap, 100 + 300 * (i % 3));
-  for (unsigned i = 0; i < 12; i += 3) /* one quantum each: holes of the same size */
+  }
+  for (unsigned i = 0; i < 12; i += 3) { /* one quantum each: holes of the same size */
     drop(heap, a[i]);
+  }
   drop(heap, a[13]);
   drop(heap, a[10]); /* merges: unused descriptors */
   drop(heap, a[1]);
@@ -52,8 +54,9 @@ static void make_small(struct zcmem_heap *heap) {
 static void make_full(struct zcmem_heap *heap) {
   struct zcmem_heap_info info;
   assert_ok(zcmem_heap_get_info(heap, &info));
-  for (unsigned i = 0; i < 40; i++)
+  for (unsigned i = 0; i < 40; i++) {
     (void)get(heap, i * QUANTUM);
+  }
   (void)get(heap, zcmem_heap_largest(heap));
   assert_int_equal(zcmem_heap_largest(heap), 0);
 }
@@ -61,18 +64,21 @@ static void make_full(struct zcmem_heap *heap) {
 static void make_mixed(struct zcmem_heap *heap) {
   hal_addr_t a[150];
   uint64_t random = 11;
-  for (unsigned i = 0; i < 150; i++)
+  for (unsigned i = 0; i < 150; i++) {
     a[i] = get(heap, random_below(&random, (hal_size_t)1 << (7 + i % 12)));
+  }
   (void)get(heap, zcmem_heap_largest(heap)); /* the tail */
-  for (unsigned i = 0; i < 150; i++)
-    if (i % 5 == 4)
+  for (unsigned i = 0; i < 150; i++) {
+    if (i % 5 == 4) {
       make_zombie(heap, a[i]);
-    else if (random_below(&random, 2) == 0)
+    } else if (random_below(&random, 2) == 0) {
       drop(heap, a[i]);
-    else if (i % 4 == 0)
+    } else if (i % 4 == 0) {
       assert_ok(zcmem_heap_begin_transfer(heap, a[i], 0, NULL));
-    else if (i % 4 == 1)
+    } else if (i % 4 == 1) {
       assert_ok(zcmem_heap_set_tag(heap, a[i], i));
+    }
+  }
 }
 
 /* Blocks of wide bins, each with a live block of one quantum behind it, are freed in random order, and some taken. */
@@ -89,8 +95,9 @@ static void make_wide(struct zcmem_heap *heap) {
     drop(heap, a[j]);
     a[j] = a[i - 1];
   }
-  for (unsigned i = 0; i < 30; i++)
+  for (unsigned i = 0; i < 30; i++) {
     (void)get(heap, ZCMEM__BIN_WIDE * QUANTUM);
+  }
 }
 
 /* Small blocks side by side at the start, in the middle and in between; many of them are freed again. */
@@ -100,17 +107,22 @@ static void make_tables(struct zcmem_heap *heap) {
   hal_addr_t middle;
   assert_ok(zcmem_heap_get_info(heap, &info));
   middle = info.base + info.size / QUANTUM / 2 * QUANTUM;
-  for (uint32_t i = 0; i < 80; i++)
+  for (uint32_t i = 0; i < 80; i++) {
     assert_ok(zcmem_heap_reserve(heap, info.base + i * QUANTUM, 1));
-  for (uint32_t i = 0; i < 80; i++)
+  }
+  for (uint32_t i = 0; i < 80; i++) {
     assert_ok(zcmem_heap_reserve(heap, middle + 2 * i * QUANTUM, 1));
-  for (uint32_t i = 0; i < 300; i++)
+  }
+  for (uint32_t i = 0; i < 300; i++) {
     (void)zcmem_heap_reserve(heap, info.base + random_below(&random, info.size / QUANTUM) * QUANTUM,
                              random_below(&random, 1 << 20));
-  for (uint32_t i = 0; i < 70; i++)
+  }
+  for (uint32_t i = 0; i < 70; i++) {
     drop(heap, middle + 2 * i * QUANTUM);
-  for (uint32_t i = 0; i < 80; i += 3)
+  }
+  for (uint32_t i = 0; i < 80; i += 3) {
     drop(heap, info.base + i * QUANTUM);
+  }
 }
 
 static const struct {
@@ -132,8 +144,9 @@ struct image image_make(enum image_shape shape) {
   struct zcmem_heap *heap = NULL;
   image.memory = image_memory(image.bytes);
   assert_ok(zcmem_heap_init(image.memory, image.bytes, &config, &heap));
-  if (shapes[shape].fill != NULL)
+  if (shapes[shape].fill != NULL) {
     shapes[shape].fill(heap);
+  }
   assert_ok(zcmem_heap_check(heap));
   return image;
 }
@@ -189,8 +202,9 @@ static void blocks_meaning(struct meaning *m) {
       }
     } else if (block->use != ZCMEM__FREE) {
       uint32_t counts = ~(uint32_t)ZCMEM__STATE, of_use;
-      if ((block->use & counts) != 0) /* in use: live or zombie, nothing else says which */
+      if ((block->use & counts) != 0) { /* in use: live or zombie, nothing else says which */
         counts |= ZCMEM__LIVE ^ ZCMEM__ZOMBIE;
+      }
       size_t offset = (size_t)((const char *)&block->use - (const char *)m->image->memory);
       NOTHING(m, block->tag);
       memcpy(&of_use, m->mask + offset, sizeof of_use);
@@ -212,12 +226,15 @@ static void bins_meaning(struct meaning *m) {
   const struct zcmem__wide_links *links = TABLE(struct zcmem__wide_links, m, links_at);
   unsigned char *unused = calloc(heap->at.pages + 1u, 1);
   assert_non_null(unused);
-  for (uint32_t page = heap->unused_page; page != ZCMEM__NIL; page = links[page].next)
+  for (uint32_t page = heap->unused_page; page != ZCMEM__NIL; page = links[page].next) {
     unused[page] = 1;
+  }
   for (uint32_t page = 0; page < heap->at.pages; page++) {
-    for (uint32_t i = 0; i < ZCMEM__PAGE; i++)
-      if (pages[page].entry[i] == 0)
+    for (uint32_t i = 0; i < ZCMEM__PAGE; i++) {
+      if (pages[page].entry[i] == 0) {
         NOTHING(m, pages[page].id[i]);
+      }
+    }
     if (page >= heap->pages) {
       NOTHING(m, links[page]);
     } else if (unused[page]) {
@@ -269,7 +286,8 @@ bool image_said_once(const struct image *image, size_t byte) {
   const size_t blocks = sizeof *heap, each = sizeof(struct zcmem__block);
   const size_t base = offsetof(struct zcmem_heap, at.base), shift = offsetof(struct zcmem_heap, at.quantum_shift);
   const size_t use = offsetof(struct zcmem__block, use);
-  if (byte < blocks)
+  if (byte < blocks) {
     return (byte >= base && byte < base + sizeof heap->at.base) || byte == shift;
+  }
   return byte < blocks + heap->at.descriptors * each && (byte - blocks) % each / 4 == use / 4;
 }

@@ -29,8 +29,9 @@ static inline void open_hal(uint32_t max_mappings) {
                                     .lock = &fake_lock,
                                     .allocator = &fake_allocator};
   fake_reset();
-  for (unsigned i = 0; i < REGIONS; i++)
+  for (unsigned i = 0; i < REGIONS; i++) {
     configs[i] = fake_region_open(&regions[i], ways[i], names[i], ((hal_addr_t)i + 1) << 32, BYTES);
+  }
   assert_ok(zcmem_hal_create(&config, configs, REGIONS, &hal));
 }
 
@@ -38,8 +39,9 @@ static inline uint64_t close_hal(void) {
   assert_int_equal(fake.locks_held, 0);
   assert_ok(zcmem_hal_check(hal));
   uint64_t live = zcmem_hal_destroy(hal);
-  for (unsigned i = 0; i < REGIONS; i++)
+  for (unsigned i = 0; i < REGIONS; i++) {
     fake_region_close(&regions[i]); /* asserts that nothing is mapped */
+  }
   assert_int_equal(fake.locks_made, 0);
   assert_int_equal(fake.allocations, 0);
   return live;

@@ -19,8 +19,9 @@ static bool inside(const struct model *m, hal_addr_t addr) {
 /* Free quanta in a row from `index` on. */
 static uint32_t run_at(const struct model *m, uint32_t index) {
   uint32_t n = 0;
-  while (index + n < m->quanta && m->owner[index + n] == 0)
+  while (index + n < m->quanta && m->owner[index + n] == 0) {
     n++;
+  }
   return n;
 }
 
@@ -28,24 +29,28 @@ static uint32_t longest_run(const struct model *m) {
   uint32_t longest = 0, run = 0;
   for (uint32_t i = 0; i < m->quanta; i++) {
     run = m->owner[i] == 0 ? run + 1 : 0;
-    if (run > longest)
+    if (run > longest) {
       longest = run;
+    }
   }
   return longest;
 }
 
 static bool fits_aligned(const struct model *m, hal_size_t need, hal_size_t align) {
-  for (uint32_t i = 0; i < m->quanta; i++)
-    if (address_of(m, i) % align == 0 && run_at(m, i) >= need)
+  for (uint32_t i = 0; i < m->quanta; i++) {
+    if (address_of(m, i) % align == 0 && run_at(m, i) >= need) {
       return true;
+    }
+  }
   return false;
 }
 
 /* The occupied block that holds the address, or NULL. */
 static struct model_block *holder(struct model *m, hal_addr_t any) {
   uint16_t owner;
-  if (!inside(m, any))
+  if (!inside(m, any)) {
     return NULL;
+  }
   owner = m->owner[(any - m->base) / m->quantum];
   return owner == 0 ? NULL : &m->blocks[owner - 1];
 }
@@ -66,18 +71,21 @@ static bool in_use(const struct model_block *b) {
 
 static void occupy(struct model *m, uint32_t first, uint32_t count, hal_size_t requested) {
   uint32_t slot = 0;
-  while (m->blocks[slot].count != 0)
+  while (m->blocks[slot].count != 0) {
     slot++;
+  }
   m->blocks[slot] = (struct model_block){first, count, requested, ZCMEM_BLOCK_LIVE, 0, 0, 0};
-  for (uint32_t i = 0; i < count; i++)
+  for (uint32_t i = 0; i < count; i++) {
     m->owner[first + i] = (uint16_t)(slot + 1);
+  }
   m->live++;
   m->occupied += count;
 }
 
 static void vacate(struct model *m, struct model_block *b) {
-  for (uint32_t i = 0; i < b->count; i++)
+  for (uint32_t i = 0; i < b->count; i++) {
     m->owner[b->first + i] = 0;
+  }
   m->live--;
   m->occupied -= b->count;
   b->count = 0;
@@ -93,25 +101,29 @@ bool model_init(struct model *m, const struct zcmem_heap_config *config) {
   hal_addr_t last = config->base + (config->size - 1);
   hal_addr_t first = config->base;
   memset(m, 0, sizeof *m);
-  if (config->size == 0 || last < config->base || (quantum & (quantum - 1)) != 0 || config->max_blocks == 0)
+  if (config->size == 0 || last < config->base || (quantum & (quantum - 1)) != 0 || config->max_blocks == 0) {
     return false;
-  if (first == 0)
+  }
+  if (first == 0) {
     first = quantum;
-  else if (first % quantum != 0) {
+  } else if (first % quantum != 0) {
     first += quantum - first % quantum;
-    if (first == 0)
+    if (first == 0) {
       return false;
+    }
   }
   m->base = first;
   m->quantum = quantum;
   m->max_blocks = config->max_blocks;
   while (first <= last && last - first >= quantum - 1) {
-    if (m->quanta == MODEL_QUANTA)
+    if (m->quanta == MODEL_QUANTA) {
       return false;
+    }
     m->quanta++;
     first += quantum;
-    if (first == 0)
+    if (first == 0) {
       break;
+    }
   }
   return m->quanta > 0;
 }
@@ -119,16 +131,21 @@ bool model_init(struct model *m, const struct zcmem_heap_config *config) {
 enum zcmem_status model_alloc_status(const struct model *m, hal_size_t size, hal_size_t align, bool *open) {
   hal_size_t need = quanta_of(m, size);
   *open = false;
-  if (align == 0 || (align & (align - 1)) != 0)
+  if (align == 0 || (align & (align - 1)) != 0) {
     return ZCMEM_EINVAL;
-  if (m->live == m->max_blocks)
+  }
+  if (m->live == m->max_blocks) {
     return ZCMEM_ENOMEM;
-  if (need > m->quanta - m->occupied)
+  }
+  if (need > m->quanta - m->occupied) {
     return ZCMEM_ENOSPC;
-  if (align <= m->quantum)
+  }
+  if (align <= m->quantum) {
     return longest_run(m) >= need ? ZCMEM_OK : ZCMEM_EFRAG;
-  if (longest_run(m) >= need + align / m->quantum - 1)
+  }
+  if (longest_run(m) >= need + align / m->quantum - 1) {
     return ZCMEM_OK;
+  }
   *open = fits_aligned(m, need, align);
   return ZCMEM_EFRAG;
 }
@@ -136,23 +153,28 @@ enum zcmem_status model_alloc_status(const struct model *m, hal_size_t size, hal
 bool model_place(struct model *m, hal_addr_t addr, hal_size_t size, hal_size_t align) {
   hal_size_t need = quanta_of(m, size);
   hal_size_t index;
-  if (addr == 0 || !inside(m, addr) || (addr - m->base) % m->quantum != 0 || addr % align != 0)
+  if (addr == 0 || !inside(m, addr) || (addr - m->base) % m->quantum != 0 || addr % align != 0) {
     return false;
+  }
   index = (addr - m->base) / m->quantum;
-  if (run_at(m, (uint32_t)index) < need)
+  if (run_at(m, (uint32_t)index) < need) {
     return false;
+  }
   occupy(m, (uint32_t)index, (uint32_t)need, size);
   return true;
 }
 
 enum zcmem_status model_free(struct model *m, hal_addr_t addr) {
   struct model_block *b = live_start(m, addr);
-  if (addr == 0)
+  if (addr == 0) {
     return ZCMEM_OK;
-  if (b == NULL)
+  }
+  if (b == NULL) {
     return ZCMEM_ENOENT;
-  if (in_use(b))
+  }
+  if (in_use(b)) {
     return ZCMEM_EBUSY;
+  }
   vacate(m, b);
   return ZCMEM_OK;
 }
@@ -160,15 +182,18 @@ enum zcmem_status model_free(struct model *m, hal_addr_t addr) {
 enum zcmem_status model_free_deferred(struct model *m, hal_addr_t addr, bool *deferred) {
   struct model_block *b = live_start(m, addr);
   *deferred = false;
-  if (addr == 0)
+  if (addr == 0) {
     return ZCMEM_OK;
-  if (b == NULL)
+  }
+  if (b == NULL) {
     return ZCMEM_ENOENT;
+  }
   if (in_use(b)) {
     b->state = ZCMEM_BLOCK_ZOMBIE;
     *deferred = true;
-  } else
+  } else {
     vacate(m, b);
+  }
   return ZCMEM_OK;
 }
 
@@ -176,19 +201,25 @@ enum zcmem_status model_resize(struct model *m, hal_addr_t addr, hal_size_t size
   struct model_block *b = live_start(m, addr);
   hal_size_t need = quanta_of(m, size);
   uint16_t owner;
-  if (b == NULL)
+  if (b == NULL) {
     return ZCMEM_ENOENT;
-  if (in_use(b) && size < b->requested)
+  }
+  if (in_use(b) && size < b->requested) {
     return ZCMEM_EBUSY;
-  if (need > b->count && need - b->count > m->quanta - m->occupied)
+  }
+  if (need > b->count && need - b->count > m->quanta - m->occupied) {
     return ZCMEM_ENOSPC;
-  if (need > b->count && need - b->count > run_at(m, b->first + b->count))
+  }
+  if (need > b->count && need - b->count > run_at(m, b->first + b->count)) {
     return ZCMEM_EFRAG;
+  }
   owner = m->owner[b->first];
-  for (uint32_t i = b->count; i < need; i++)
+  for (uint32_t i = b->count; i < need; i++) {
     m->owner[b->first + i] = owner;
-  for (uint32_t i = (uint32_t)need; i < b->count; i++)
+  }
+  for (uint32_t i = (uint32_t)need; i < b->count; i++) {
     m->owner[b->first + i] = 0;
+  }
   m->occupied = m->occupied - b->count + (uint32_t)need;
   b->count = (uint32_t)need;
   b->requested = size;
@@ -198,17 +229,22 @@ enum zcmem_status model_resize(struct model *m, hal_addr_t addr, hal_size_t size
 enum zcmem_status model_reserve(struct model *m, hal_addr_t at, hal_size_t size) {
   hal_size_t need = quanta_of(m, size);
   hal_size_t index;
-  if (at % m->quantum != 0)
+  if (at % m->quantum != 0) {
     return ZCMEM_EINVAL;
-  if (!inside(m, at))
+  }
+  if (!inside(m, at)) {
     return ZCMEM_EBOUNDS;
+  }
   index = (at - m->base) / m->quantum;
-  if (need > m->quanta - index)
+  if (need > m->quanta - index) {
     return ZCMEM_EBOUNDS;
-  if (m->live == m->max_blocks)
+  }
+  if (m->live == m->max_blocks) {
     return ZCMEM_ENOMEM;
-  if (run_at(m, (uint32_t)index) < need)
+  }
+  if (run_at(m, (uint32_t)index) < need) {
     return ZCMEM_EOVERLAP;
+  }
   occupy(m, (uint32_t)index, (uint32_t)need, size);
   return ZCMEM_OK;
 }
@@ -216,21 +252,25 @@ enum zcmem_status model_reserve(struct model *m, hal_addr_t at, hal_size_t size)
 enum zcmem_status model_find(const struct model *m, hal_addr_t any, struct zcmem_block_info *info) {
   const struct model_block *b;
   uint16_t owner = inside(m, any) ? m->owner[(any - m->base) / m->quantum] : 0;
-  if (owner == 0)
+  if (owner == 0) {
     return ZCMEM_ENOENT;
+  }
   b = &m->blocks[owner - 1];
-  if (b->state != ZCMEM_BLOCK_LIVE)
+  if (b->state != ZCMEM_BLOCK_LIVE) {
     return ZCMEM_ENOENT;
+  }
   describe(m, b, info);
   return ZCMEM_OK;
 }
 
 enum zcmem_status model_pin(struct model *m, hal_addr_t any) {
   struct model_block *b = live_holder(m, any);
-  if (b == NULL)
+  if (b == NULL) {
     return ZCMEM_ENOENT;
-  if (b->pins == ZCMEM_MAX_PINS)
+  }
+  if (b->pins == ZCMEM_MAX_PINS) {
     return ZCMEM_EBUSY;
+  }
   b->pins++;
   return ZCMEM_OK;
 }
@@ -238,8 +278,9 @@ enum zcmem_status model_pin(struct model *m, hal_addr_t any) {
 /* The end of a use: the last one of a zombie frees it. */
 static enum zcmem_status end_use(struct model *m, struct model_block *b, uint32_t *count, bool *freed) {
   *freed = false;
-  if (*count == 0)
+  if (*count == 0) {
     return ZCMEM_EBUSY;
+  }
   --*count;
   if (b->state == ZCMEM_BLOCK_ZOMBIE && !in_use(b)) {
     vacate(m, b);
@@ -256,13 +297,16 @@ enum zcmem_status model_unpin(struct model *m, hal_addr_t any, bool *freed) {
 enum zcmem_status model_begin_transfer(struct model *m, hal_addr_t any, hal_size_t size) {
   struct model_block *b = live_holder(m, any);
   hal_size_t offset;
-  if (b == NULL)
+  if (b == NULL) {
     return ZCMEM_ENOENT;
+  }
   offset = any - address_of(m, b->first);
-  if (offset > b->requested || size > b->requested - offset)
+  if (offset > b->requested || size > b->requested - offset) {
     return ZCMEM_EBOUNDS;
-  if (b->transfers == ZCMEM_MAX_PINS)
+  }
+  if (b->transfers == ZCMEM_MAX_PINS) {
     return ZCMEM_EBUSY;
+  }
   b->transfers++;
   return ZCMEM_OK;
 }
@@ -274,8 +318,9 @@ enum zcmem_status model_end_transfer(struct model *m, hal_addr_t any, bool *free
 
 enum zcmem_status model_set_tag(struct model *m, hal_addr_t addr, uint32_t tag) {
   struct model_block *b = live_start(m, addr);
-  if (b == NULL)
+  if (b == NULL) {
     return ZCMEM_ENOENT;
+  }
   b->tag = tag;
   return ZCMEM_OK;
 }
@@ -286,28 +331,34 @@ hal_size_t model_largest(const struct model *m) {
 
 bool model_block_at(const struct model *m, uint32_t first, struct zcmem_block_info *info) {
   uint16_t owner = m->owner[first];
-  if (first > 0 && m->owner[first - 1] == owner)
+  if (first > 0 && m->owner[first - 1] == owner) {
     return false;
-  if (owner != 0)
+  }
+  if (owner != 0) {
     describe(m, &m->blocks[owner - 1], info);
-  else
+  } else {
     *info =
         (struct zcmem_block_info){address_of(m, first), run_at(m, first) * m->quantum, 0, ZCMEM_BLOCK_FREE, 0, 0, 0};
+  }
   return true;
 }
 
 uint32_t model_free_runs(const struct model *m) {
   uint32_t runs = 0;
-  for (uint32_t i = 0; i < m->quanta; i++)
-    if (m->owner[i] == 0 && (i == 0 || m->owner[i - 1] != 0))
+  for (uint32_t i = 0; i < m->quanta; i++) {
+    if (m->owner[i] == 0 && (i == 0 || m->owner[i - 1] != 0)) {
       runs++;
+    }
+  }
   return runs;
 }
 
 hal_size_t model_requested(const struct model *m) {
   hal_size_t sum = 0;
-  for (uint32_t i = 0; i < m->quanta; i++)
-    if (m->blocks[i].count != 0)
+  for (uint32_t i = 0; i < m->quanta; i++) {
+    if (m->blocks[i].count != 0) {
       sum += m->blocks[i].requested;
+    }
+  }
   return sum;
 }

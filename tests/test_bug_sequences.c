@@ -72,10 +72,12 @@ static void vma_343_request_that_no_free_block_holds(void **state) {
   struct fixture f = fixture_make(4096, BLOCKS * 256u, 128, BLOCKS);
   hal_addr_t addr[BLOCKS], none = 0;
   (void)state;
-  for (unsigned i = 0; i < BLOCKS; i++)
+  for (unsigned i = 0; i < BLOCKS; i++) {
     addr[i] = fixture_alloc(&f, 256, 1);
-  for (unsigned i = 0; i < BLOCKS; i += 2)
+  }
+  for (unsigned i = 0; i < BLOCKS; i += 2) {
     fixture_free(&f, addr[i]);
+  }
   assert_status(zcmem_heap_alloc(f.heap, 257, 1, &none), ZCMEM_EFRAG);
   assert_status(zcmem_heap_alloc(f.heap, BLOCKS / 2 * 256u, 1, &none), ZCMEM_EFRAG);
   assert_status(zcmem_heap_alloc(f.heap, BLOCKS / 2 * 256u + 1, 1, &none), ZCMEM_ENOSPC);
@@ -140,13 +142,15 @@ static void offsetallocator_3_max_blocks_is_exact(void **state) {
     struct fixture f = fixture_make(128, 36864, 1, max_blocks);
     hal_addr_t addr[9], none = 0;
     for (unsigned order = 0; order < 2; order++) {
-      for (unsigned i = 0; i < max_blocks; i++)
+      for (unsigned i = 0; i < max_blocks; i++) {
         addr[i] = fixture_alloc(&f, 32, 64); /* aligned: free space in between, too */
+      }
       assert_status(zcmem_heap_alloc(f.heap, 32, 1, &none), ZCMEM_ENOMEM);
       assert_status(zcmem_heap_reserve(f.heap, 128 + 36863, 1), ZCMEM_ENOMEM);
       assert_int_equal(zcmem_heap_largest(f.heap), 0);
-      for (unsigned i = 0; i < max_blocks; i++)
+      for (unsigned i = 0; i < max_blocks; i++) {
         fixture_free(&f, addr[order == 0 ? i : max_blocks - 1 - i]);
+      }
     }
     assert_int_equal(zcmem_heap_largest(f.heap), 36864);
     fixture_end(&f);
@@ -195,7 +199,7 @@ static void tlsf_22_size_that_wraps_when_rounded(void **state) {
  */
 static void tlsf_9_heap_and_request_at_the_edge_of_a_bin(void **state) {
   (void)state;
-  for (unsigned shift = 1; shift <= 20; shift++)
+  for (unsigned shift = 1; shift <= 20; shift++) {
     for (unsigned around = 0; around < 3; around++) {
       hal_size_t size = (UINT64_C(1) << shift) - 1 + around;
       struct fixture f = fixture_make(UINT64_C(1) << 40, size, 1, 4);
@@ -205,6 +209,7 @@ static void tlsf_9_heap_and_request_at_the_edge_of_a_bin(void **state) {
       assert_status(zcmem_heap_alloc(f.heap, size + 1, 1, &none), ZCMEM_ENOSPC);
       fixture_end(&f);
     }
+  }
 }
 
 /* The same with as many quanta as a heap can have: 2^32 - 1 of them in one block, and not one more. */
@@ -294,11 +299,13 @@ static void musllibc_17_aligned_blocks_differ(void **state) {
   (void)state;
   for (unsigned i = 0; i < 100; i++) {
     addr[i] = i % 2 == 0 ? fixture_alloc(&f, 1 + i * 16, 1) : fixture_alloc(&f, 0x1000, 0x40);
-    for (unsigned j = 0; j < i; j++)
+    for (unsigned j = 0; j < i; j++) {
       assert_false(overlap(addr[i], i % 2 == 0 ? 1 + i * 16 : 0x1000, addr[j], j % 2 == 0 ? 1 + j * 16 : 0x1000));
+    }
   }
-  for (unsigned i = 0; i < 100; i++)
+  for (unsigned i = 0; i < 100; i++) {
     fixture_free(&f, addr[(i * 37) % 100]);
+  }
   assert_int_equal(zcmem_heap_largest(f.heap), 1u << 20);
   fixture_end(&f);
 }
@@ -329,8 +336,9 @@ static void esp_idf_8270_free_bytes_when_full(void **state) {
   hal_addr_t addr = 0;
   unsigned n = 0;
   (void)state;
-  while (zcmem_heap_alloc(f.heap, 4, 1, &addr) == ZCMEM_OK)
+  while (zcmem_heap_alloc(f.heap, 4, 1, &addr) == ZCMEM_OK) {
     n++;
+  }
   assert_int_equal(n, 512);
   assert_ok(zcmem_heap_get_info(f.heap, &info));
   assert_int_equal(info.free, 0);
@@ -358,11 +366,13 @@ static void pmem_220_all_of_it_after_fill_and_free(void **state) {
   hal_addr_t addr[1024];
   unsigned n = 0;
   (void)state;
-  while (n < 1024 && zcmem_heap_alloc(f.heap, 8320, 1, &addr[n]) == ZCMEM_OK)
+  while (n < 1024 && zcmem_heap_alloc(f.heap, 8320, 1, &addr[n]) == ZCMEM_OK) {
     n++;
+  }
   assert_int_equal(n, (8u << 20) / 8320);
-  for (unsigned i = 0; i < n; i++)
+  for (unsigned i = 0; i < n; i++) {
     fixture_free(&f, addr[i * 11 % n]); /* 11 and 1008 have no common factor: each once */
+  }
   fixture_free(&f, fixture_alloc(&f, 8u << 20, 1));
   fixture_end(&f);
 }

@@ -35,8 +35,9 @@ struct search {
 static void explain(void *ctx) {
   const struct search *s = ctx;
   print_error("sequence:");
-  for (unsigned i = 0; i < DEEPEST && s->path[i][0] != '\0'; i++)
+  for (unsigned i = 0; i < DEEPEST && s->path[i][0] != '\0'; i++) {
     print_error(" %s;", s->path[i]);
+  }
   print_error("\n");
 }
 
@@ -53,24 +54,29 @@ static struct twin *enter(struct search *s, unsigned level, const char *call, un
 
 static void leave(struct search *s, unsigned level, enum zcmem_status status) {
   const struct twin *from = &s->twins[level], *to = &s->twins[level + 1];
-  if (status == ZCMEM_OK && memcmp(from->image, to->image, from->bytes) != 0)
+  if (status == ZCMEM_OK && memcmp(from->image, to->image, from->bytes) != 0) {
     extend(s, level + 1);
+  }
   s->path[level][0] = '\0';
 }
 
 static void try_allocations(struct search *s, unsigned level) {
   hal_addr_t addr;
-  for (unsigned n = 1; n <= s->largest; n++)
+  for (unsigned n = 1; n <= s->largest; n++) {
     leave(s, level, twin_alloc(enter(s, level, "alloc", n, 1), n * QUANTUM, 1, &addr));
-  for (unsigned n = 1; n <= 2 && (s->calls & TRY_ALIGN) != 0; n++)
-    for (unsigned a = 2; a <= 4; a *= 2)
+  }
+  for (unsigned n = 1; n <= 2 && (s->calls & TRY_ALIGN) != 0; n++) {
+    for (unsigned a = 2; a <= 4; a *= 2) {
       leave(s, level, twin_alloc(enter(s, level, "alloc", n, a), n * QUANTUM, a * QUANTUM, &addr));
+    }
+  }
 }
 
 static void try_block(struct search *s, unsigned level, unsigned at, hal_addr_t addr) {
   leave(s, level, twin_free(enter(s, level, "free", at, 0), addr));
-  for (unsigned n = 1; n <= s->largest && (s->calls & TRY_RESIZE) != 0; n++)
+  for (unsigned n = 1; n <= s->largest && (s->calls & TRY_RESIZE) != 0; n++) {
     leave(s, level, twin_resize(enter(s, level, "resize", at, n), addr, n * QUANTUM));
+  }
   if ((s->calls & TRY_PIN) != 0) {
     leave(s, level, twin_free_deferred(enter(s, level, "free_deferred", at, 0), addr));
     leave(s, level, twin_pin(enter(s, level, "pin", at, 0), addr));
@@ -82,15 +88,17 @@ static void try_block(struct search *s, unsigned level, unsigned at, hal_addr_t 
 
 static void extend(struct search *s, unsigned level) {
   const struct model *m = &s->twins[level].model;
-  if (level == s->depth)
+  if (level == s->depth) {
     return;
+  }
   try_allocations(s, level);
   for (unsigned i = 0; i < m->quanta; i++) {
     hal_addr_t addr = m->base + i * QUANTUM;
     /* A wrong address is tried too: each quantum counts as the start of a block, whether it is or not. */
     try_block(s, level, i, addr);
-    for (unsigned n = 1; n <= 2 && (s->calls & TRY_RESERVE) != 0; n++)
+    for (unsigned n = 1; n <= 2 && (s->calls & TRY_RESERVE) != 0; n++) {
       leave(s, level, twin_reserve(enter(s, level, "reserve", i, n), addr, n * QUANTUM));
+    }
   }
 }
 
@@ -110,8 +118,9 @@ static void search(unsigned quanta, uint32_t max_blocks, unsigned calls, unsigne
   }
   extend(s, 0);
   print_message("%" PRIu64 " calls in all sequences of up to %u\n", s->steps, s->depth);
-  for (unsigned i = 0; i <= s->depth; i++)
+  for (unsigned i = 0; i <= s->depth; i++) {
     twin_end(&s->twins[i]);
+  }
   free(s);
 }
 

@@ -16,8 +16,9 @@ static void test_init_takes_exactly_the_bytes_it_asks_for(void **state) {
   assert_string_equal(zcmem_hal_name(hal), "device");
   assert_int_equal(zcmem_hal_region_count(hal), 0);
   assert_int_equal(zcmem_hal_destroy(hal), 0);
-  for (size_t i = bytes; i < sizeof memory; i++)
+  for (size_t i = bytes; i < sizeof memory; i++) {
     assert_int_equal(memory[i], 0xa5);
+  }
 }
 
 static void assert_invalid(const struct zcmem_hal_config *config) {
@@ -91,8 +92,9 @@ static void test_init_refuses_null_and_misaligned_memory(void **state) {
   (void)state;
   assert_status(zcmem_hal_init(NULL, sizeof memory, &config, &hal), ZCMEM_EINVAL);
   assert_status(zcmem_hal_init(memory, sizeof memory, &config, NULL), ZCMEM_EINVAL);
-  for (size_t off = 1; off < 64; off++)
+  for (size_t off = 1; off < 64; off++) {
     assert_status(zcmem_hal_init(memory + off, sizeof memory - off, &config, &hal), ZCMEM_EINVAL);
+  }
   assert_status(zcmem_hal_create(&config, NULL, 0, NULL), ZCMEM_EINVAL);
   assert_status(zcmem_hal_create(&config, NULL, 1, &hal), ZCMEM_EINVAL);
   assert_null(hal);
@@ -106,8 +108,9 @@ static void test_a_lock_that_cannot_be_made_undoes_the_others(void **state) {
   for (;;) {
     fake.fail_lock_init_in = ++n;
     enum zcmem_status status = zcmem_hal_create(&config, NULL, 0, &hal);
-    if (status == ZCMEM_OK)
+    if (status == ZCMEM_OK) {
       break;
+    }
     assert_status(status, ZCMEM_ELOCK);
     assert_null(hal);
     assert_int_equal(fake.locks_made, 0);

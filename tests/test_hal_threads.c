@@ -24,8 +24,9 @@ struct worker {
 };
 
 static void expect(struct worker *worker, bool good) {
-  if (!good)
+  if (!good) {
     worker->wrong++;
+  }
 }
 
 static void start(struct worker workers[THREADS], struct zcmem_hal *hal, void *(*run)(void *)) {
@@ -38,10 +39,12 @@ static void start(struct worker workers[THREADS], struct zcmem_hal *hal, void *(
 }
 
 static void join(struct worker workers[THREADS]) {
-  for (int i = 0; i < THREADS; i++)
+  for (int i = 0; i < THREADS; i++) {
     assert_int_equal(pthread_join(workers[i].thread, NULL), 0);
-  for (int i = 0; i < THREADS; i++)
+  }
+  for (int i = 0; i < THREADS; i++) {
     assert_int_equal(workers[i].wrong, 0);
+  }
 }
 
 /* Two blocks in any two regions, bytes there, over and back, mapped or not, and freed in any of the ways. */
@@ -176,8 +179,9 @@ static void test_threads_share_a_block(void **state) {
  * are the users' race, not zcmem's, so these transfers move none: they take their time instead.
  */
 static int dawdle(void) {
-  for (volatile int i = 0; i < 100; i++)
+  for (volatile int i = 0; i < 100; i++) {
     ;
+  }
   return 0;
 }
 
@@ -300,10 +304,12 @@ static void test_regions_are_added_beside_other_calls(void **state) {
   atomic_store(&adding, true);
   user.hal = adders[0].hal = adders[1].hal = hal;
   assert_int_equal(pthread_create(&user.thread, NULL, user.run, &user), 0);
-  for (int i = 0; i < 2; i++)
+  for (int i = 0; i < 2; i++) {
     assert_int_equal(pthread_create(&adders[i].thread, NULL, adders[i].run, &adders[i]), 0);
-  for (int i = 0; i < 2; i++)
+  }
+  for (int i = 0; i < 2; i++) {
     assert_int_equal(pthread_join(adders[i].thread, NULL), 0);
+  }
   atomic_store(&adding, false);
   assert_int_equal(pthread_join(user.thread, NULL), 0);
   assert_int_equal(user.wrong + adders[0].wrong + adders[1].wrong, 0);

@@ -15,8 +15,9 @@ static void alloc_statuses(void **state) {
   assert_refused(&f, zcmem_heap_alloc(f.heap, 1, 1, NULL), ZCMEM_EINVAL);
   assert_status(zcmem_heap_alloc(NULL, 1, 1, &addr), ZCMEM_EINVAL);
   assert_refused(&f, zcmem_heap_alloc(f.heap, 1025, 1, &addr), ZCMEM_ENOSPC);
-  for (unsigned i = 0; i < 4; i++)
+  for (unsigned i = 0; i < 4; i++) {
     a[i] = fixture_alloc(&f, 256, 1);
+  }
   assert_refused(&f, zcmem_heap_alloc(f.heap, 0, 1, &addr), ZCMEM_ENOSPC);
   fixture_free(&f, a[0]);
   fixture_free(&f, a[2]);
@@ -28,8 +29,9 @@ static void alloc_statuses(void **state) {
   a[4] = fixture_alloc(&f, 128, 1);
   assert_refused(&f, zcmem_heap_alloc(f.heap, 128, 1, &addr), ZCMEM_ENOMEM);
   assert_int_equal(addr, 77);
-  for (unsigned i = 0; i < 5; i++)
+  for (unsigned i = 0; i < 5; i++) {
     fixture_free(&f, a[i]);
+  }
   fixture_end(&f);
 }
 
@@ -69,12 +71,14 @@ static void every_alignment(void **state) {
       live[n++] = fixture_alloc(&f, align, align);
       live[n++] = fixture_alloc(&f, quanta[q] + 1, align);
     }
-    for (unsigned i = 0; i < n; i++)
+    for (unsigned i = 0; i < n; i++) {
       assert_int_equal(fixture_find(&f, live[i]).addr, live[i]);
+    }
     /* The only multiple of 2^63 in the address space besides 0 is far outside. */
     assert_refused(&f, zcmem_heap_alloc(f.heap, 1, UINT64_C(1) << 63, &addr), ZCMEM_EFRAG);
-    for (unsigned i = 0; i < n; i++)
+    for (unsigned i = 0; i < n; i++) {
       fixture_free(&f, live[i * 7 % n]); /* n is 54, 75, 102: each once */
+    }
     assert_int_equal(fixture_info(&f).free_blocks, 1);
     fixture_end(&f);
   }
@@ -93,7 +97,7 @@ static void alignment_of_2_to_the_63(void **state) {
 
 static void an_aligned_request_is_granted_where_heap_h_promises_it(void **state) {
   (void)state;
-  for (hal_size_t align = 256; align <= 65536; align *= 2)
+  for (hal_size_t align = 256; align <= 65536; align *= 2) {
     for (hal_size_t size = 1; size <= 5000; size += 777) {
       hal_size_t need = (size + 127) / 128 * 128;
       /* A heap that is one free block of just the promised size, at every offset. */
@@ -103,6 +107,7 @@ static void an_aligned_request_is_granted_where_heap_h_promises_it(void **state)
         fixture_end(&f);
       }
     }
+  }
 }
 
 static void blocks_of_no_bytes_differ(void **state) {
@@ -112,16 +117,18 @@ static void blocks_of_no_bytes_differ(void **state) {
   (void)state;
   for (unsigned i = 0; i < 64; i++) {
     addr[i] = fixture_alloc(&f, 0, 1);
-    for (unsigned j = 0; j < i; j++)
+    for (unsigned j = 0; j < i; j++) {
       assert_true(addr[i] != addr[j]);
+    }
     info = fixture_find(&f, addr[i]);
     assert_int_equal(info.requested, 0);
     assert_int_equal(info.size, 128);
   }
   assert_int_equal(fixture_info(&f).free, 0);
   assert_int_equal(fixture_info(&f).requested, 0);
-  for (unsigned i = 0; i < 64; i++)
+  for (unsigned i = 0; i < 64; i++) {
     fixture_free(&f, addr[i]);
+  }
   fixture_end(&f);
 }
 
@@ -180,13 +187,15 @@ static void shrink_never_runs_out(void **state) {
   for (uint32_t blocks = 1; blocks <= 20; blocks++) {
     struct fixture f = fixture_make(4096, blocks * UINT64_C(1024), 128, blocks);
     hal_addr_t addr[20];
-    for (unsigned i = 0; i < blocks; i++)
+    for (unsigned i = 0; i < blocks; i++) {
       addr[i] = fixture_alloc(&f, 1024, 1);
-    for (hal_size_t size = 1024 - 128; size >= 128; size -= 128)
+    }
+    for (hal_size_t size = 1024 - 128; size >= 128; size -= 128) {
       for (unsigned i = 0; i < blocks; i++) {
         assert_ok(zcmem_heap_resize(f.heap, addr[i], size));
         assert_ok(zcmem_heap_check(f.heap));
       }
+    }
     assert_int_equal(fixture_info(&f).free_blocks, blocks);
     fixture_end(&f);
   }
@@ -293,8 +302,9 @@ struct seen {
 
 static bool see(void *ctx, const struct zcmem_block_info *info) {
   struct seen *s = ctx;
-  if (s->blocks > 0)
+  if (s->blocks > 0) {
     assert_int_equal(info->addr, s->next);
+  }
   s->next = info->addr + info->size;
   s->blocks++;
   *(info->state == ZCMEM_BLOCK_FREE ? &s->free : &s->used) += info->size;

@@ -14,8 +14,9 @@ static size_t resident_bytes(void *image, size_t bytes) {
   unsigned char *map = malloc(pages);
   assert_non_null(map);
   assert_int_equal(mincore(image, bytes, map), 0);
-  for (size_t i = 0; i < pages; i++)
+  for (size_t i = 0; i < pages; i++) {
     resident += map[i] & 1u;
+  }
   free(map);
   return resident * page;
 }
@@ -33,10 +34,12 @@ static void a_huge_region_with_few_blocks_is_cheap(void **state) {
   assert_ok(zcmem_heap_init(image, bytes, &config, &heap));
   print_message("image %zu bytes, touched by init %zu\n", bytes, resident_bytes(image, bytes));
   assert_true(resident_bytes(image, bytes) <= 64 * 1024);
-  for (unsigned i = 0; i < 100; i++)
+  for (unsigned i = 0; i < 100; i++) {
     assert_ok(zcmem_heap_alloc(heap, UINT64_C(300) << (i % 20), 1, &addr[i]));
-  for (unsigned i = 0; i < 100; i += 2)
+  }
+  for (unsigned i = 0; i < 100; i += 2) {
     assert_ok(zcmem_heap_free(heap, addr[i]));
+  }
   print_message("touched with 100 blocks %zu\n", resident_bytes(image, bytes));
   assert_true(resident_bytes(image, bytes) <= 512 * 1024);
   (void)munmap(image, bytes);

@@ -58,11 +58,13 @@ static void init_statuses(void **state) {
   assert_status(zcmem_heap_init(image, bytes - 1, &good, &heap), ZCMEM_ENOMEM);
   assert_status(zcmem_heap_init(image, 0, &good, &heap), ZCMEM_ENOMEM);
   assert_null(heap);
-  for (size_t i = 0; i < bytes + 64; i++)
+  for (size_t i = 0; i < bytes + 64; i++) {
     assert_int_equal(image[i], 0x5a); /* a refused init writes nothing */
+  }
   assert_ok(zcmem_heap_init(image, bytes, &good, &heap));
-  for (size_t i = bytes; i < bytes + 64; i++)
+  for (size_t i = bytes; i < bytes + 64; i++) {
     assert_int_equal(image[i], 0x5a); /* and a good one nothing behind its end */
+  }
   assert_ok(zcmem_heap_check(heap));
   free(image);
 }
@@ -143,8 +145,9 @@ static void image_moves(void **state) {
         hal_size_t size = random_next(&random) >> (44 + random_below(&random, 20));
         if (blocks[slot] == 0) {
           hal_addr_t addr = 0;
-          if (zcmem_heap_alloc(heap, size, UINT64_C(1) << random_below(&random, 12), &addr) == ZCMEM_OK)
+          if (zcmem_heap_alloc(heap, size, UINT64_C(1) << random_below(&random, 12), &addr) == ZCMEM_OK) {
             blocks[slot] = addr;
+          }
         } else if (size % 4 != 0 || zcmem_heap_resize(heap, blocks[slot], size) != ZCMEM_OK) {
           assert_ok(zcmem_heap_free(heap, blocks[slot]));
           blocks[slot] = 0;
@@ -197,10 +200,12 @@ static void attach_survives_any_single_byte(void **state) {
   hal_addr_t a[8];
   size_t refused = 0;
   (void)state;
-  for (unsigned i = 0; i < 8; i++)
+  for (unsigned i = 0; i < 8; i++) {
     a[i] = fixture_alloc(&f, 100 * i, 128u << (i % 3));
-  for (unsigned i = 0; i < 8; i += 3)
+  }
+  for (unsigned i = 0; i < 8; i += 3) {
     fixture_free(&f, a[i]);
+  }
   fixture_keep(&f);
   for (size_t i = 0; i < f.bytes; i++) {
     unsigned char *byte = (unsigned char *)f.image + i;

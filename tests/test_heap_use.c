@@ -117,16 +117,18 @@ static void a_zombie_lives_until_its_last_use_ends(void **state) {
     assert_refused(&f, zcmem_heap_reserve(f.heap, a, 1), ZCMEM_ENOMEM);
     assert_int_equal(fixture_info(&f).live, 1);
     assert_int_equal(fixture_info(&f).requested, 1000);
-    if (order == 0)
+    if (order == 0) {
       assert_ok(zcmem_heap_unpin(f.heap, a + 999, &freed));
-    else
+    } else {
       assert_ok(zcmem_heap_end_transfer(f.heap, a + 999, &freed));
+    }
     assert_false(freed);
     assert_int_equal(fixture_info(&f).live, 1);
-    if (order == 0)
+    if (order == 0) {
       assert_ok(zcmem_heap_end_transfer(f.heap, a, &freed));
-    else
+    } else {
       assert_ok(zcmem_heap_unpin(f.heap, a, &freed));
+    }
     assert_true(freed);
     assert_int_equal(fixture_info(&f).live, 0);
     assert_int_equal(zcmem_heap_largest(f.heap), 1 << 20);
@@ -158,13 +160,16 @@ static void a_zombie_does_not_merge(void **state) {
   hal_addr_t a[3];
   bool freed = false;
   (void)state;
-  for (unsigned i = 0; i < 3; i++)
+  for (unsigned i = 0; i < 3; i++) {
     a[i] = fixture_alloc(&f, 128, 1);
+  }
   assert_ok(zcmem_heap_pin(f.heap, 4096 + 128));
   assert_ok(zcmem_heap_free_deferred(f.heap, 4096 + 128, NULL));
-  for (unsigned i = 0; i < 3; i++)
-    if (a[i] != 4096 + 128)
+  for (unsigned i = 0; i < 3; i++) {
+    if (a[i] != 4096 + 128) {
       fixture_free(&f, a[i]);
+    }
+  }
   assert_int_equal(fixture_info(&f).free_blocks, 2);
   assert_int_equal(zcmem_heap_largest(f.heap), 128);
   assert_ok(zcmem_heap_unpin(f.heap, 4096 + 255, &freed));

@@ -75,8 +75,9 @@ static void test_the_config_is_used(void **state) {
   assert_int_equal(info.max_blocks, 7);
   assert_ok(zcmem_hal_region_info(hal, 1, &info));
   assert_int_equal(info.size, MB / 2);
-  for (int i = 0; i < 7; i++)
+  for (int i = 0; i < 7; i++) {
     assert_ok(zcmem_mem_alloc(hal, 1, 1, 1, &addr));
+  }
   assert_status(zcmem_mem_alloc(hal, 1, 1, 1, &addr), ZCMEM_ENOMEM);
   assert_int_equal(zcmem_host_device_destroy(device), 7);
 }
@@ -121,8 +122,9 @@ static void test_a_large_device_costs_little(void **state) {
   unsigned char byte = 5;
   hal_addr_t addr = 0;
   (void)state;
-  if (SIZE_MAX < UINT64_MAX)
+  if (SIZE_MAX < UINT64_MAX) {
     skip();
+  }
   assert_ok(zcmem_host_device_create(&config, &device));
   hal = zcmem_host_device_hal(device);
   assert_ok(zcmem_mem_alloc(hal, 0, (hal_size_t)15 << 30, 1, &addr));
@@ -140,8 +142,9 @@ static void test_bytes_go_round(void **state) {
   static unsigned char in[SIZE], out[SIZE];
   uint64_t seed = 3;
   (void)state;
-  for (size_t i = 0; i < SIZE; i++)
+  for (size_t i = 0; i < SIZE; i++) {
     in[i] = (unsigned char)random_next(&seed);
+  }
   for (uint32_t from = 0; from < 2; from++) {
     for (uint32_t to = 0; to < 2; to++) {
       hal_addr_t a = 0, b = 0;
@@ -160,8 +163,9 @@ static void test_bytes_go_round(void **state) {
       assert_ok(zcmem_mem_read(hal, out, b, SIZE));
       assert_int_equal(out[0], in[0]);
       assert_int_equal(out[SIZE - 1], in[SIZE - 11]); /* what the first copy brought there */
-      for (size_t i = 1; i < SIZE - 1; i++)
+      for (size_t i = 1; i < SIZE - 1; i++) {
         assert_int_equal(out[i], in[(i - 1) % 1000]);
+      }
       assert_status(zcmem_mem_read(hal, out, b, SIZE + 1), ZCMEM_EBOUNDS);
       assert_ok(zcmem_mem_free(hal, a));
       assert_ok(zcmem_mem_free(hal, b));

@@ -17,15 +17,17 @@ static const struct damage *const tables[] = {damage_chain, damage_bins, damage_
 
 static int make_images(void **state) {
   (void)state;
-  for (unsigned shape = 0; shape < IMAGE_SHAPES; shape++)
+  for (unsigned shape = 0; shape < IMAGE_SHAPES; shape++) {
     images[shape] = image_make((enum image_shape)shape);
+  }
   return 0;
 }
 
 static int drop_images(void **state) {
   (void)state;
-  for (unsigned shape = 0; shape < IMAGE_SHAPES; shape++)
+  for (unsigned shape = 0; shape < IMAGE_SHAPES; shape++) {
     image_drop(&images[shape]);
+  }
   return 0;
 }
 
@@ -45,7 +47,7 @@ static void expect_broken(const struct damage *damage, const struct image *image
 
 static void damage_is_named(void **state) {
   (void)state;
-  for (unsigned table = 0; table < TABLES; table++)
+  for (unsigned table = 0; table < TABLES; table++) {
     for (const struct damage *damage = tables[table]; damage->apply != NULL; damage++) {
       const struct image *whole = &images[damage->shape];
       struct image copy = image_copy(whole, whole->bytes);
@@ -55,6 +57,7 @@ static void damage_is_named(void **state) {
       expect_broken(damage, &copy);
       image_drop(&copy);
     }
+  }
 }
 
 static void cut_short_is_named(void **state) {
@@ -77,12 +80,16 @@ static void cut_short_is_named(void **state) {
 /* Whether a kind of damage, or cut_short_is_named, expects this message. */
 static bool is_expected(const char *message, size_t length) {
   static const char cut[] = "I1: the image is cut short";
-  if (length == strlen(cut) && memcmp(message, cut, length) == 0)
+  if (length == strlen(cut) && memcmp(message, cut, length) == 0) {
     return true;
-  for (unsigned table = 0; table < TABLES; table++)
-    for (const struct damage *damage = tables[table]; damage->apply != NULL; damage++)
-      if (strlen(damage->broken) == length && memcmp(message, damage->broken, length) == 0)
+  }
+  for (unsigned table = 0; table < TABLES; table++) {
+    for (const struct damage *damage = tables[table]; damage->apply != NULL; damage++) {
+      if (strlen(damage->broken) == length && memcmp(message, damage->broken, length) == 0) {
         return true;
+      }
+    }
+  }
   return false;
 }
 
@@ -92,8 +99,9 @@ static void every_message_has_its_damage(void **state) {
   size_t bytes, messages = 0;
   FILE *file;
   (void)state;
-  if (checker_source == NULL)
+  if (checker_source == NULL) {
     skip();
+  }
   file = fopen(checker_source, "rb");
   assert_non_null(file);
   bytes = fread(source, 1, sizeof source - 1, file);
@@ -151,8 +159,9 @@ static void bits_of_large_images(void **state) {
   uint64_t seed = env_number("ZCMEM_TEST_SEED", 1), step = env_number("ZCMEM_TEST_STEP", 251);
   (void)state;
   print_message("ZCMEM_TEST_SEED=%llu ZCMEM_TEST_STEP=%llu\n", (unsigned long long)seed, (unsigned long long)step);
-  for (unsigned shape = IMAGE_FULL; shape < IMAGE_SHAPES; shape++)
+  for (unsigned shape = IMAGE_FULL; shape < IMAGE_SHAPES; shape++) {
     flip_bits((enum image_shape)shape, (size_t)random_below(&seed, step), (size_t)step);
+  }
 }
 
 int main(int argc, char **argv) {

@@ -36,8 +36,9 @@ static void test_the_users_own_lock(void **state) {
   for (unsigned i = 1; i <= 4; i++) {
     enum zcmem_status status = zcmem__lock_take(&lock);
     assert_status(status, i == 3 ? ZCMEM_ELOCK : ZCMEM_OK);
-    if (status == ZCMEM_OK)
+    if (status == ZCMEM_OK) {
       zcmem__lock_drop(&lock);
+    }
   }
   zcmem__lock_destroy(&lock);
   assert_int_equal(calls[0], 1);
@@ -110,8 +111,9 @@ static void test_the_pthread_lock_excludes(void **state) {
   assert_true(zcmem__lock_valid(&zcmem_lock_pthread));
   assert_int_equal(zcmem_lock_pthread.bytes, sizeof(pthread_mutex_t));
   assert_ok(zcmem__lock_init(&shared, &zcmem_lock_pthread));
-  for (int i = 0; i < THREADS; i++)
+  for (int i = 0; i < THREADS; i++) {
     assert_int_equal(pthread_create(&threads[i], NULL, count, &failed[i]), 0);
+  }
   for (int i = 0; i < THREADS; i++) {
     assert_int_equal(pthread_join(threads[i], NULL), 0);
     assert_int_equal(failed[i], 0);

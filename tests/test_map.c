@@ -149,8 +149,9 @@ static void test_no_more_than_max_mappings(void **state) {
   void *host[MAPPINGS], *more = &regions;
   (void)state;
   hal_addr_t addr = alloc(DIRECT, 1000);
-  for (unsigned i = 0; i < MAPPINGS; i++)
+  for (unsigned i = 0; i < MAPPINGS; i++) {
     assert_ok(zcmem_mem_map(hal, addr + i, 100, RW, &host[i]));
+  }
   assert_status(zcmem_mem_map(hal, addr + MAPPINGS, 100, RW, &more), ZCMEM_ENOMEM);
   assert_ptr_equal(more, &regions);
   assert_int_equal(pins_of(addr), MAPPINGS);
@@ -159,8 +160,9 @@ static void test_no_more_than_max_mappings(void **state) {
   assert_ok(zcmem_mem_unmap(hal, more));
   assert_ok(zcmem_mem_unmap(hal, host[2]));
   assert_ok(zcmem_mem_map(hal, addr + MAPPINGS, 100, RW, &host[2]));
-  for (unsigned i = 0; i < MAPPINGS; i++)
+  for (unsigned i = 0; i < MAPPINGS; i++) {
     assert_ok(zcmem_mem_unmap(hal, host[i]));
+  }
   assert_ok(zcmem_mem_free(hal, addr));
 }
 
@@ -298,12 +300,14 @@ static void test_pins_run_out_for_maps_too(void **state) {
   (void)state;
   for (uint32_t region = HOST; region <= DIRECT; region++) {
     hal_addr_t addr = alloc(region, 100);
-    for (unsigned i = 0; i < ZCMEM_MAX_PINS; i++)
+    for (unsigned i = 0; i < ZCMEM_MAX_PINS; i++) {
       assert_ok(zcmem_mem_pin(hal, addr));
+    }
     assert_status(zcmem_mem_map(hal, addr, 100, RW, &host), ZCMEM_EBUSY);
     assert_int_equal(maps_of(region), 0);
-    for (unsigned i = 0; i < ZCMEM_MAX_PINS; i++)
+    for (unsigned i = 0; i < ZCMEM_MAX_PINS; i++) {
       assert_ok(zcmem_mem_unpin(hal, addr));
+    }
     assert_ok(zcmem_mem_free(hal, addr));
   }
   assert_ptr_equal(host, &regions);

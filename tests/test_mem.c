@@ -19,8 +19,9 @@ static int setup(void **state) {
       .name = "fake", .max_regions = REGIONS, .lock = &fake_lock, .allocator = &fake_allocator};
   (void)state;
   fake_reset();
-  for (int i = 0; i < REGIONS; i++)
+  for (int i = 0; i < REGIONS; i++) {
     configs[i] = fake_region_open(&regions[i], i == TOP ? FAKE_HOST : FAKE_OPS, names[i], bases[i], (size_t)sizes[i]);
+  }
   configs[MSMC].kind = ZCMEM_KIND_MSMC;
   configs[MSMC].max_blocks = 4;
   assert_ok(zcmem_hal_create(&config, configs, REGIONS, &hal));
@@ -33,8 +34,9 @@ static int teardown(void **state) {
   assert_int_equal(fake.locks_held, 0);
   assert_ok(zcmem_hal_check(hal));
   assert_int_equal(zcmem_hal_destroy(hal), 0);
-  for (int i = 0; i < REGIONS; i++)
+  for (int i = 0; i < REGIONS; i++) {
     fake_region_close(&regions[i]);
+  }
   assert_int_equal(fake.locks_made, 0);
   assert_int_equal(fake.allocations, 0);
   return 0;
@@ -107,9 +109,11 @@ static void test_a_region_may_end_at_2_to_the_64(void **state) {
 static void test_huge_sizes_do_not_wrap(void **state) {
   hal_addr_t addr = 77;
   (void)state;
-  for (uint32_t region = 0; region < REGIONS; region++)
-    for (hal_size_t less = 1; less < 300; less += 9)
+  for (uint32_t region = 0; region < REGIONS; region++) {
+    for (hal_size_t less = 1; less < 300; less += 9) {
       assert_status(zcmem_mem_alloc(hal, region, 0 - less, 1, &addr), ZCMEM_ENOSPC);
+    }
+  }
   assert_int_equal(addr, 77);
 }
 
@@ -131,8 +135,9 @@ static void test_failures_are_counted_by_reason(void **state) {
   assert_status(zcmem_mem_alloc(hal, MSMC, 4097, 1, &addr), ZCMEM_ENOSPC);
   assert_status(zcmem_mem_alloc(hal, MSMC, 10, 3, &addr), ZCMEM_EINVAL);
   assert_status(zcmem_mem_alloc(hal, MSMC, 10, 1, NULL), ZCMEM_EINVAL);
-  for (int i = 0; i < 4; i++)
+  for (int i = 0; i < 4; i++) {
     blocks[i] = alloc(MSMC, 512);
+  }
   assert_status(zcmem_mem_alloc(hal, MSMC, 10, 1, &addr), ZCMEM_ENOMEM);
   assert_ok(zcmem_mem_free(hal, blocks[1]));
   assert_status(zcmem_mem_alloc(hal, MSMC, 2500, 1, &addr), ZCMEM_EFRAG);
@@ -205,11 +210,13 @@ static void test_preferred_answers_the_last_regions_status(void **state) {
   const uint32_t order[] = {LOW, MSMC};
   hal_addr_t blocks[4], all = alloc(LOW, 64 * KB - 128), none = 77;
   (void)state;
-  for (int i = 0; i < 4; i++)
+  for (int i = 0; i < 4; i++) {
     blocks[i] = alloc(MSMC, 1);
+  }
   assert_status(zcmem_mem_alloc_preferred(hal, order, 2, 1, 1, &none), ZCMEM_ENOMEM);
-  for (int i = 0; i < 4; i++)
+  for (int i = 0; i < 4; i++) {
     assert_ok(zcmem_mem_free(hal, blocks[i]));
+  }
   assert_ok(zcmem_mem_free(hal, all));
   assert_int_equal(none, 77);
 }
@@ -340,11 +347,13 @@ static void test_calls_about_blocks_refuse_what_is_none(void **state) {
 static void test_the_number_of_pins_is_bounded(void **state) {
   (void)state;
   hal_addr_t addr = alloc(LOW, 1);
-  for (unsigned i = 0; i < ZCMEM_MAX_PINS; i++)
+  for (unsigned i = 0; i < ZCMEM_MAX_PINS; i++) {
     assert_ok(zcmem_mem_pin(hal, addr));
+  }
   assert_status(zcmem_mem_pin(hal, addr), ZCMEM_EBUSY);
-  for (unsigned i = 0; i < ZCMEM_MAX_PINS; i++)
+  for (unsigned i = 0; i < ZCMEM_MAX_PINS; i++) {
     assert_ok(zcmem_mem_unpin(hal, addr));
+  }
   assert_ok(zcmem_mem_free(hal, addr));
 }
 

@@ -95,14 +95,15 @@ static void begin_round(struct round *r, uint64_t seed) {
   memset(r, 0, sizeof *r);
   r->seed = seed;
   r->random = seed;
-  do
+  do {
     choose_heap(r);
-  while (!twin_init(&r->twin, &r->config, chance(r, 4)));
+  } while (!twin_init(&r->twin, &r->config, chance(r, 4)));
   r->twin.explain = explain;
   r->twin.ctx = r;
   r->mix = (enum size_mix)below(r, SIZE_MIXES);
-  for (unsigned i = 0; i < 4; i++)
+  for (unsigned i = 0; i < 4; i++) {
     r->few[i] = (1 + below(r, r->twin.model.quanta / 4 + 1)) * r->twin.model.quantum - below(r, 2);
+  }
 }
 
 static hal_size_t choose_size(struct round *r) {
@@ -141,12 +142,15 @@ static hal_size_t choose_size(struct round *r) {
 
 static hal_size_t choose_align(struct round *r) {
   const struct model *m = &r->twin.model;
-  if (chance(r, 50))
+  if (chance(r, 50)) {
     return random_next(&r->random) >> below(r, 64); /* mostly no power of two, 0 too */
-  if (chance(r, 60))
+  }
+  if (chance(r, 60)) {
     return UINT64_C(1) << below(r, 64);
-  if (chance(r, 4))
+  }
+  if (chance(r, 4)) {
     return m->quantum << below(r, 6); /* no bit is lost */
+  }
   return 1;
 }
 
@@ -170,8 +174,9 @@ static hal_addr_t choose_address(struct round *r, uint64_t wrong_one_in) {
   }
   for (uint32_t i = 0; i < m->quanta; i++) {
     uint16_t owner = m->owner[(start + i) % m->quanta];
-    if (owner != 0)
+    if (owner != 0) {
       return m->base + m->blocks[owner - 1].first * m->quantum;
+    }
   }
   return m->base;
 }
@@ -185,15 +190,17 @@ static void one_call(struct round *r) {
   const struct model *m = &t->model;
   hal_addr_t addr = 0;
   uint64_t dice = below(r, 100);
-  if (r->op % 500 == 0)
+  if (r->op % 500 == 0) {
     r->fill = 20 + (uint32_t)below(r, 61);
+  }
   if (dice < 60) {
-    if (below(r, 100) < r->fill)
+    if (below(r, 100) < r->fill) {
       (void)twin_alloc(t, choose_size(r), choose_align(r), &addr);
-    else if (chance(r, 8))
+    } else if (chance(r, 8)) {
       (void)twin_free_deferred(t, choose_address(r, 20));
-    else
+    } else {
       (void)twin_free(t, choose_address(r, 20));
+    }
   } else if (dice < 72) {
     (void)twin_resize(t, choose_address(r, 20), choose_size(r));
   } else if (dice < 79) {
@@ -221,12 +228,15 @@ static void end_round(struct round *r) {
   hal_addr_t addr = 0;
   for (uint32_t i = 0; i < m->quanta; i++) {
     hal_addr_t at = m->base + i * m->quantum;
-    while (m->owner[i] != 0 && m->blocks[m->owner[i] - 1].pins > 0)
+    while (m->owner[i] != 0 && m->blocks[m->owner[i] - 1].pins > 0) {
       assert_ok(twin_unpin(t, at));
-    while (m->owner[i] != 0 && m->blocks[m->owner[i] - 1].transfers > 0)
+    }
+    while (m->owner[i] != 0 && m->blocks[m->owner[i] - 1].transfers > 0) {
       assert_ok(twin_end_transfer(t, at));
-    if (m->owner[i] != 0)
+    }
+    if (m->owner[i] != 0) {
       assert_ok(twin_free(t, at));
+    }
   }
   assert_ok(twin_alloc(t, m->quanta * m->quantum, 1, &addr));
   assert_int_equal(addr, m->base);
@@ -247,8 +257,9 @@ static void random_calls(void **state) {
     begin_round(r, seed);
     for (r->op = 0; r->op < ROUND_OPS && done < ops; r->op++, done++) {
       one_call(r);
-      if (done % UINT64_C(10000000) == UINT64_C(9999999))
+      if (done % UINT64_C(10000000) == UINT64_C(9999999)) {
         print_message("%" PRIu64 " calls\n", done + 1);
+      }
     }
     end_round(r);
     (void)random_next(&seed);

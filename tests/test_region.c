@@ -53,8 +53,9 @@ static void test_add_region_takes_images_of_the_size_it_tells(void **state) {
   assert_status(zcmem_hal_add_region(hal, &region, NULL), ZCMEM_ENOMEM);
   region.image_bytes = bytes;
   assert_ok(zcmem_hal_add_region(hal, &region, NULL));
-  for (size_t i = bytes; i < sizeof image; i++)
+  for (size_t i = bytes; i < sizeof image; i++) {
     assert_int_equal(image[i], 0);
+  }
   /* There is no allocator for a region without an image. */
   struct zcmem_region_config other = plain_region("b", 0x100000, 64 * KB);
   assert_status(zcmem_hal_add_region(hal, &other, NULL), ZCMEM_EINVAL);
@@ -76,8 +77,9 @@ static void test_a_region_with_an_image_is_checked_against_the_others(void **sta
   b.name = "a";
   assert_status(zcmem_hal_add_region(hal, &b, NULL), ZCMEM_EINVAL);
   assert_int_equal(zcmem_hal_region_count(hal), 1);
-  for (size_t i = 0; i < sizeof image_2; i++)
+  for (size_t i = 0; i < sizeof image_2; i++) {
     assert_int_equal(image_2[i], 0);
+  }
   assert_int_equal(zcmem_hal_destroy(hal), 0);
 }
 
@@ -175,8 +177,9 @@ static void test_regions_that_overlap_are_refused(void **state) {
       plain_region("c", top + 60 * KB, 4 * KB), plain_region("c", top - 4 * KB, 8 * KB),
       plain_region("c", top - 4 * KB, 68 * KB),
   };
-  for (size_t i = 0; i < sizeof overlapping / sizeof *overlapping; i++)
+  for (size_t i = 0; i < sizeof overlapping / sizeof *overlapping; i++) {
     assert_status(zcmem_hal_add_region(hal, &overlapping[i], NULL), ZCMEM_EOVERLAP);
+  }
   /* Neighbours on both sides are none, nor is a region at 0 one of a region that ends at 2^64. */
   const struct zcmem_region_config at_0 = plain_region("c", 0, 0x100000);
   assert_ok(zcmem_hal_add_region(hal, &at_0, NULL));
@@ -320,8 +323,9 @@ static void test_stats_fill_exactly_the_bytes_they_are_given(void **state) {
     assert_ok(zcmem_hal_region_stats(hal, 0, &stats));
     assert_int_equal(stats.struct_bytes, bytes);
     assert_memory_equal((char *)&stats + sizeof(size_t), (char *)&all + sizeof(size_t), bytes - sizeof(size_t));
-    for (size_t i = bytes; i < sizeof stats; i++)
+    for (size_t i = bytes; i < sizeof stats; i++) {
       assert_int_equal(((unsigned char *)&stats)[i], 0xa5);
+    }
   }
   stats.struct_bytes = 0;
   assert_status(zcmem_hal_region_stats(hal, 0, &stats), ZCMEM_EINVAL);

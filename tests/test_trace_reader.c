@@ -49,8 +49,9 @@ static void make_trace(struct bench_trace *trace, uint32_t events, uint64_t *sta
       assert_null(bench_trace_add_alloc(trace, size));
     } else {
       uint32_t block = (uint32_t)(next_random(state) % trace->block_count);
-      while (!trace->live[block])
+      while (!trace->live[block]) {
         block = (block + 1) % trace->block_count;
+      }
       assert_null(bench_trace_add_free(trace, block));
     }
   }
@@ -183,13 +184,16 @@ static void every_cut_is_refused(void **state) {
   size_t size = 0;
   uint8_t *compact = bench_trace_format_compact(&trace, &size);
   assert_non_null(compact);
-  for (size_t n = 0; n < size; n++)
+  for (size_t n = 0; n < size; n++) {
     expect_refusal(compact, n);
+  }
   uint8_t *text = bench_trace_format_text(&trace, &size);
   assert_non_null(text);
-  for (size_t n = 0; n < size; n++)
-    if (n == 0 || text[n - 1] != '\n')
+  for (size_t n = 0; n < size; n++) {
+    if (n == 0 || text[n - 1] != '\n') {
       expect_refusal(text, n);
+    }
+  }
   free(text);
   free(compact);
   bench_trace_destroy(&trace);
@@ -220,11 +224,13 @@ static size_t seal(uint8_t *bytes, size_t size) {
   uint32_t crc = UINT32_MAX;
   for (size_t i = 0; i < size; i++) {
     crc ^= bytes[i];
-    for (int bit = 0; bit < 8; bit++)
+    for (int bit = 0; bit < 8; bit++) {
       crc = crc & 1 ? crc >> 1 ^ UINT32_C(0xedb88320) : crc >> 1;
+    }
   }
-  for (unsigned i = 0; i < 4; i++)
+  for (unsigned i = 0; i < 4; i++) {
     bytes[size + i] = (uint8_t)(~crc >> (8 * i));
+  }
   return size + 4;
 }
 
@@ -266,8 +272,9 @@ static void bad_content_is_refused(void **state) {
     struct bench_trace_error error;
     bool good = parse(bytes, size, &trace, &error);
     assert_int_equal(good, cases[i].what == NULL);
-    if (cases[i].what)
+    if (cases[i].what) {
       assert_string_equal(error.what, cases[i].what);
+    }
     bench_trace_destroy(&trace);
   }
 }
@@ -281,8 +288,9 @@ static void random_content_is_never_misread(void **state) {
   for (unsigned i = 0; i < 200000; i++) {
     uint8_t bytes[64] = {'Z', 'C', 'T', 'R', 1};
     size_t size = 5 + next_random(&random) % 20;
-    for (size_t k = 5; k < size; k++)
+    for (size_t k = 5; k < size; k++) {
       bytes[k] = (uint8_t)(next_random(&random) % (k < 8 || i % 2 ? 4 : 256));
+    }
     size = seal(bytes, size);
     struct bench_trace trace;
     struct bench_trace_error error;

@@ -16,10 +16,12 @@ static void test_read_brings_back_what_write_took(void **state) {
       assert_ok(zcmem_mem_read(hal, out + 1, addr + offset, size - 1));
       assert_memory_equal(out + 1, noise, size - 1);
       assert_int_equal(out[0], 0x22);
-      if (offset > 0)
+      if (offset > 0) {
         assert_int_equal(*fake_at(&regions[way], addr + offset - 1), 0x11);
-      if (offset + size < sizeof out)
+      }
+      if (offset + size < sizeof out) {
         assert_int_equal(*fake_at(&regions[way], addr + offset + size), 0x11);
+      }
     }
     assert_unused(addr);
     assert_ok(zcmem_mem_free(hal, addr));
@@ -133,8 +135,9 @@ static void test_fill_repeats_the_pattern_and_cuts_the_tail(void **state) {
       for (size_t size = 1; size <= 1000; size += 111) {
         memset(fake_at(&regions[way], addr), 0x44, 1002);
         assert_ok(zcmem_mem_fill(hal, addr + 1, noise, pattern_sizes[p], size));
-        for (size_t i = 0; i < size; i++)
+        for (size_t i = 0; i < size; i++) {
           assert_int_equal(*fake_at(&regions[way], addr + 1 + i), noise[i % pattern_sizes[p]]);
+        }
         assert_int_equal(*fake_at(&regions[way], addr), 0x44);
         assert_int_equal(*fake_at(&regions[way], addr + 1 + size), 0x44);
       }
@@ -163,12 +166,14 @@ static void test_pattern_may_lie_in_the_range_that_is_filled(void **state) {
     assert_ok(zcmem_mem_write(hal, addr, noise, 100));
     assert_ok(zcmem_mem_map(hal, addr + 5, BOUNCE, ZCMEM_MAP_READ, &host));
     assert_ok(zcmem_mem_fill(hal, addr, host, 7, 100));
-    for (size_t i = 0; i < 100; i++)
+    for (size_t i = 0; i < 100; i++) {
       assert_int_equal(*fake_at(&regions[ways[w]], addr + i), noise[5 + i % 7]);
+    }
     assert_ok(zcmem_mem_write(hal, addr, noise, 100));
     assert_ok(zcmem_mem_fill(hal, addr, host, BOUNCE, 100));
-    for (size_t i = 0; i < 100; i++)
+    for (size_t i = 0; i < 100; i++) {
       assert_int_equal(*fake_at(&regions[ways[w]], addr + i), noise[5 + i % BOUNCE]);
+    }
     assert_ok(zcmem_mem_unmap(hal, host));
     assert_ok(zcmem_mem_free(hal, addr));
   }
@@ -189,8 +194,9 @@ static void test_what_has_no_callback_goes_through_the_host_pointer(void **state
   assert_ok(zcmem_mem_alloc(mixed, 0, 200, 1, &addr));
   assert_ok(zcmem_mem_fill(mixed, addr, "abc", 3, 100));
   assert_ok(zcmem_mem_copy(mixed, addr + 100, addr, 100));
-  for (size_t i = 0; i < 200; i++)
+  for (size_t i = 0; i < 200; i++) {
     assert_int_equal(bytes[i], "abc"[i % 100 % 3]);
+  }
   assert_int_equal(device.calls[FAKE_CALL_READ] + device.calls[FAKE_CALL_WRITE], 0);
   assert_ok(zcmem_mem_write(mixed, addr, noise, 200));
   assert_ok(zcmem_mem_read(mixed, bytes, addr, 200));
@@ -317,8 +323,9 @@ static void test_copies_around_the_largest_bounce_buffer(void **state) {
     assert_ok(zcmem_mem_copy(hal, to, addr, 8192));
     assert_memory_equal(fake_at(&regions[FAKE_MAP], to), model, sizeof model);
     assert_ok(zcmem_mem_fill(hal, to, noise, size, 8192));
-    for (size_t i = 0; i < 8192; i++)
+    for (size_t i = 0; i < 8192; i++) {
       assert_int_equal(*fake_at(&regions[FAKE_MAP], to + i), noise[i % size]);
+    }
     assert_ok(zcmem_mem_free(hal, addr));
     assert_ok(zcmem_mem_free(hal, to));
   }

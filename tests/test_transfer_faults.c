@@ -77,8 +77,9 @@ static void test_every_callback_may_fail(void **state) {
           assert_unused(src);
           assert_unused(dst);
           assert_int_equal(regions[from].mapped + regions[to].mapped, 0);
-          if (!struck)
+          if (!struck) {
             break;
+          }
           assert_int_equal(moved_in(from, to), before);
           assert_true(stats_of(from).failed_transfers + stats_of(to).failed_transfers > failed);
           failures++;
@@ -95,8 +96,9 @@ static void test_every_callback_may_fail(void **state) {
 static uint32_t end_transfers(int way, hal_addr_t addr) {
   struct zcmem_block_info info;
   assert_ok(zcmem_mem_info(hal, addr, &info));
-  for (uint32_t i = 0; i < info.transfers; i++)
+  for (uint32_t i = 0; i < info.transfers; i++) {
     assert_ok(zcmem_heap_end_transfer(hal->regions[way].heap, addr, NULL));
+  }
   return info.transfers;
 }
 
@@ -113,8 +115,9 @@ static void fail_each_lock(int kind, int from, int to) {
     assert_int_equal(fake.locks_held, 0);
     /* A copy has two uses to end: one lock that fails leaves one of them, and does not count its bytes. */
     assert_int_equal(moved_in(from, to), before + (n > 2 ? 100 : 0));
-    if (n <= locks / 2)
+    if (n <= locks / 2) {
       assert_int_equal(regions[from].calls[FAKE_CALL_READ] + regions[from].calls[FAKE_CALL_COPY], calls);
+    }
     assert_int_equal(end_transfers(from, src) + end_transfers(to, dst), n > locks / 2 ? 1 : 0);
     assert_ok(zcmem_mem_free(hal, src));
     assert_ok(zcmem_mem_free(hal, dst));
@@ -166,8 +169,9 @@ static void reenter(void *arg) {
   reentry->freed = zcmem_mem_free(hal, reentry->busy);
   reentry->shrunk = zcmem_mem_resize(hal, reentry->busy, 1);
   assert_status(zcmem_mem_unpin(hal, reentry->busy), ZCMEM_EBUSY); /* an unpin too many cannot end a transfer */
-  if (reentry->defer)
+  if (reentry->defer) {
     reentry->deferred = zcmem_mem_free_deferred(hal, reentry->busy);
+  }
 }
 
 static void test_callbacks_may_call_the_facade(void **state) {
@@ -201,14 +205,16 @@ static void test_the_number_of_transfers_of_a_block_is_bounded(void **state) {
   (void)state;
   hal_addr_t addr = alloc(FAKE_HOST, 100);
   struct zcmem_heap *heap = hal->regions[FAKE_HOST].heap;
-  for (unsigned i = 0; i < ZCMEM_MAX_PINS; i++)
+  for (unsigned i = 0; i < ZCMEM_MAX_PINS; i++) {
     assert_ok(zcmem_heap_begin_transfer(heap, addr, 1, NULL));
+  }
   assert_all_answer(addr, 1, addr, ZCMEM_EBUSY);
   assert_ok(zcmem_heap_end_transfer(heap, addr, NULL));
   assert_ok(zcmem_mem_write(hal, addr, noise, 1));
   assert_status(zcmem_mem_copy(hal, addr, addr, 1), ZCMEM_EBUSY); /* the second of its two uses */
-  for (unsigned i = 1; i < ZCMEM_MAX_PINS; i++)
+  for (unsigned i = 1; i < ZCMEM_MAX_PINS; i++) {
     assert_ok(zcmem_heap_end_transfer(heap, addr, NULL));
+  }
   assert_unused(addr);
   assert_ok(zcmem_mem_free(hal, addr));
 }

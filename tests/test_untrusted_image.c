@@ -70,8 +70,9 @@ static void one_alloc(struct user *u) {
     break;
   }
   enum zcmem_status status = zcmem_heap_alloc(u->heap, size, align, &addr);
-  if (align == 1)
+  if (align == 1) {
     assert_int_equal(status == ZCMEM_OK, largest != 0 && size <= largest);
+  }
   if (status == ZCMEM_OK) {
     struct zcmem_block_info *block = &u->blocks[u->live];
     assert_true(addr % align == 0 && addr >= u->info.base && addr - u->info.base < u->info.size);
@@ -119,24 +120,28 @@ static void use_heap(struct zcmem_heap *heap, uint64_t random) {
     uint64_t dice = random_below(&u.random, 10);
     uint32_t which = u.live > 0 ? (uint32_t)random_below(&u.random, u.live) : 0;
     bool grow = u.live == 0 || (u.live < MAX_LIVE - 1 && call / 50 % 2 == 0);
-    if (dice < 3)
+    if (dice < 3) {
       grow = !grow && u.live < MAX_LIVE - 1;
-    if (dice == 9 && u.live < MAX_LIVE - 1)
+    }
+    if (dice == 9 && u.live < MAX_LIVE - 1) {
       one_reserve(&u);
-    else if (grow || u.live == 0)
+    } else if (grow || u.live == 0) {
       one_alloc(&u);
-    else if (dice == 8)
+    } else if (dice == 8) {
       one_resize(&u, which);
-    else
+    } else {
       one_free(&u, which);
+    }
     assert_ok(zcmem_heap_check(heap));
     assert_ok(zcmem_heap_get_info(heap, &u.info));
     assert_int_equal(u.info.live, u.live + u.zombies);
-    if (u.live > 0)
+    if (u.live > 0) {
       expect_block(&u, &u.blocks[random_below(&u.random, u.live)]);
+    }
   }
-  for (uint32_t i = u.live; i > 0; i--)
+  for (uint32_t i = u.live; i > 0; i--) {
     one_free(&u, i - 1);
+  }
   assert_ok(zcmem_heap_check(heap));
   sums.used++;
 }
@@ -167,8 +172,9 @@ static void try_image(struct image *image, enum image_shape shape, unsigned one_
   if (status == ZCMEM_OK) {
     assert_ptr_equal(heap, image->memory);
     sums.accepted++;
-    if (sums.accepted % one_in == 0)
+    if (sums.accepted % one_in == 0) {
       use_heap(heap, random_next(&seed));
+    }
   } else {
     assert_status(status, ZCMEM_ECORRUPT);
     assert_null(heap);
@@ -189,8 +195,9 @@ static int make_images(void **state) {
       enum zcmem_status status;
       double seconds = attach_seconds(&images[shape], &status, &heap);
       assert_ok(status);
-      if (seconds > clean_seconds[shape])
+      if (seconds > clean_seconds[shape]) {
         clean_seconds[shape] = seconds;
+      }
     }
     print_message("%s: %zu bytes, attach %.0f us\n", image_names[shape], images[shape].bytes,
                   clean_seconds[shape] * 1e6);
@@ -200,8 +207,9 @@ static int make_images(void **state) {
 
 static int drop_images(void **state) {
   (void)state;
-  for (unsigned shape = 0; shape < IMAGE_SHAPES; shape++)
+  for (unsigned shape = 0; shape < IMAGE_SHAPES; shape++) {
     image_drop(&images[shape]);
+  }
   return 0;
 }
 
@@ -232,12 +240,13 @@ static void whole_images_work(void **state) {
 
 static void cut_short(void **state) {
   (void)state;
-  for (unsigned shape = 0; shape < IMAGE_SHAPES; shape++)
+  for (unsigned shape = 0; shape < IMAGE_SHAPES; shape++) {
     for (size_t bytes = ZCMEM__LINE; bytes < images[shape].bytes; bytes += ZCMEM__LINE) {
       struct image copy = image_copy(&images[shape], bytes);
       try_image(&copy, (enum image_shape)shape, 1);
       image_drop(&copy);
     }
+  }
   assert_int_equal(sums.accepted, 0);
 }
 
@@ -257,9 +266,11 @@ static void each_bit_of_a_small_image(void **state) {
 static size_t some_word(const struct image *image, size_t bytes) {
   for (unsigned tries = 0; tries < 20; tries++) {
     size_t at = (size_t)random_below(&seed, image->bytes / bytes) * bytes;
-    for (size_t i = 0; i < bytes; i++)
-      if (((const unsigned char *)image->memory)[at + i] != 0)
+    for (size_t i = 0; i < bytes; i++) {
+      if (((const unsigned char *)image->memory)[at + i] != 0) {
         return at;
+      }
+    }
   }
   return (size_t)random_below(&seed, image->bytes / bytes) * bytes;
 }
@@ -272,8 +283,9 @@ static void flip_some(struct image *image) {
 }
 
 static void put_bytes(struct image *image) {
-  for (uint64_t left = 1 + random_below(&seed, 4); left > 0; left--)
+  for (uint64_t left = 1 + random_below(&seed, 4); left > 0; left--) {
     ((unsigned char *)image->memory)[random_below(&seed, image->bytes)] = (unsigned char)random_next(&seed);
+  }
 }
 
 /* Values that may be there: an id, a link, a number of pages or of tables; 0, 1 and the largest. */
@@ -308,8 +320,9 @@ static void copy_some(struct image *image) {
 }
 
 static void random_from(struct image *image, size_t first) {
-  for (size_t i = first; i < image->bytes; i++)
+  for (size_t i = first; i < image->bytes; i++) {
     ((unsigned char *)image->memory)[i] = (unsigned char)random_next(&seed);
+  }
 }
 static void random_all(struct image *image) {
   random_from(image, 0);
@@ -325,8 +338,9 @@ static void random_lines(struct image *image) {
   size_t lines = (image->bytes - sizeof(struct zcmem_heap)) / ZCMEM__LINE, first = (size_t)random_below(&seed, lines);
   size_t bytes = (size_t)(1 + random_below(&seed, lines - first < 20 ? lines - first : 20)) * ZCMEM__LINE;
   unsigned char *at = (unsigned char *)image->memory + sizeof(struct zcmem_heap) + first * ZCMEM__LINE;
-  for (size_t i = 0; i < bytes; i++)
+  for (size_t i = 0; i < bytes; i++) {
     at[i] = (unsigned char)random_next(&seed);
+  }
 }
 static void random_rest(struct image *image) {
   random_from(image, (size_t)random_below(&seed, image->bytes));
@@ -336,11 +350,14 @@ static void random_rest(struct image *image) {
 static void torn(struct image *image) {
   struct image later = image_copy(image, image->bytes);
   hal_addr_t addr;
-  for (uint64_t left = 1 + random_below(&seed, 3); left > 0; left--)
+  for (uint64_t left = 1 + random_below(&seed, 3); left > 0; left--) {
     (void)zcmem_heap_alloc(later.memory, random_below(&seed, 1 << 16), 1, &addr);
-  for (size_t line = 0; line < image->bytes; line += ZCMEM__LINE)
-    if (random_below(&seed, 2) == 0)
+  }
+  for (size_t line = 0; line < image->bytes; line += ZCMEM__LINE) {
+    if (random_below(&seed, 2) == 0) {
       memcpy((char *)image->memory + line, (char *)later.memory + line, ZCMEM__LINE);
+    }
+  }
   image_drop(&later);
 }
 
@@ -365,13 +382,14 @@ static void random_damage(void **state) {
   (void)state;
   for (unsigned kind = 0; kind < sizeof kinds / sizeof *kinds; kind++) {
     (void)clear_sums(NULL);
-    for (unsigned shape = 0; shape < IMAGE_SHAPES; shape++)
+    for (unsigned shape = 0; shape < IMAGE_SHAPES; shape++) {
       for (uint64_t op = 0; op < ops; op++) {
         struct image copy = image_copy(&images[shape], images[shape].bytes);
         kinds[kind].apply(&copy);
         try_image(&copy, (enum image_shape)shape, 5);
         image_drop(&copy);
       }
+    }
     print_message("%s: ", kinds[kind].name);
     (void)print_sums(NULL);
     assert_true(sums.refused > 0);

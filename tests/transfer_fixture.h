@@ -33,11 +33,13 @@ static inline void open_hal(size_t bounce) {
                                     .allocator = &fake_allocator};
   uint64_t state = 1;
   fake_reset();
-  for (int way = 0; way < FAKE_WAYS; way++)
+  for (int way = 0; way < FAKE_WAYS; way++) {
     configs[way] = fake_region_open(&regions[way], (enum fake_way)way, names[way], base_of(way), BYTES);
+  }
   assert_ok(zcmem_hal_create(&config, configs, FAKE_WAYS, &hal));
-  for (size_t i = 0; i < sizeof noise; i++)
+  for (size_t i = 0; i < sizeof noise; i++) {
     noise[i] = (unsigned char)random_next(&state);
+  }
 }
 
 static inline int setup(void **state) {
@@ -52,8 +54,9 @@ static inline int teardown(void **state) {
   assert_int_equal(fake.locks_held, 0);
   assert_ok(zcmem_hal_check(hal));
   assert_int_equal(zcmem_hal_destroy(hal), 0);
-  for (int way = 0; way < FAKE_WAYS; way++)
+  for (int way = 0; way < FAKE_WAYS; way++) {
     fake_region_close(&regions[way]);
+  }
   assert_int_equal(fake.locks_made, 0);
   assert_int_equal(fake.allocations, 0);
   return 0;

@@ -14,16 +14,18 @@ struct call {
 
 static void disagree(const struct twin *t, const struct call *call, const char *what) {
   print_error("%s(0x%" PRIx64 ", 0x%" PRIx64 "): %s\n", call->name, call->a, call->b, what);
-  if (t->explain != NULL)
+  if (t->explain != NULL) {
     t->explain(t->ctx);
+  }
   fail();
 }
 
 static void expect_equal(const struct twin *t, const struct call *call, const char *what, uint64_t heap,
                          uint64_t model) {
   char text[160];
-  if (heap == model)
+  if (heap == model) {
     return;
+  }
   snprintf(text, sizeof text, "%s: the heap says 0x%" PRIx64 ", the model 0x%" PRIx64, what, heap, model);
   disagree(t, call, text);
 }
@@ -31,8 +33,9 @@ static void expect_equal(const struct twin *t, const struct call *call, const ch
 static void expect_status(const struct twin *t, const struct call *call, enum zcmem_status heap,
                           enum zcmem_status model) {
   char text[200];
-  if (heap == model)
+  if (heap == model) {
     return;
+  }
   snprintf(text, sizeof text, "the heap answers %s, the model %s", zcmem_status_string(heap),
            zcmem_status_string(model));
   disagree(t, call, text);
@@ -97,8 +100,9 @@ bool twin_init(struct twin *t, const struct zcmem_heap_config *config, bool comp
   static const struct call call = {"zcmem_heap_init", 0, 0};
   size_t rounded;
   memset(t, 0, sizeof *t);
-  if (!model_init(&t->model, config))
+  if (!model_init(&t->model, config)) {
     return false;
+  }
   t->bytes = zcmem_heap_bytes(config);
   assert_true(t->bytes > 0);
   rounded = (t->bytes + 63) / 64 * 64;
@@ -130,13 +134,15 @@ void twin_copy(struct twin *to, const struct twin *from) {
 }
 
 static void begin_call(const struct twin *t) {
-  if (t->before != NULL)
+  if (t->before != NULL) {
     memcpy(t->before, t->image, t->bytes);
+  }
 }
 
 static void end_call(const struct twin *t, const struct call *call, enum zcmem_status status) {
-  if (status != ZCMEM_OK && t->before != NULL && memcmp(t->before, t->image, t->bytes) != 0)
+  if (status != ZCMEM_OK && t->before != NULL && memcmp(t->before, t->image, t->bytes) != 0) {
     disagree(t, call, "the call failed and changed the image");
+  }
   verify(t, call);
 }
 
@@ -148,16 +154,19 @@ enum zcmem_status twin_alloc(struct twin *t, hal_size_t size, hal_size_t align, 
   enum zcmem_status want = model_alloc_status(&t->model, size, align, &open), got;
   begin_call(t);
   got = zcmem_heap_alloc(t->heap, size, align, &place);
-  if (got == ZCMEM_OK && open)
+  if (got == ZCMEM_OK && open) {
     want = ZCMEM_OK;
+  }
   expect_status(t, &call, got, want);
-  if (got != ZCMEM_OK)
+  if (got != ZCMEM_OK) {
     expect_equal(t, &call, "*addr after a failure", place, untouched);
-  else if (!model_place(&t->model, place, size, align))
+  } else if (!model_place(&t->model, place, size, align)) {
     expect_equal(t, &call, "a block that overlaps, is misaligned or lies outside", place, untouched);
+  }
   end_call(t, &call, got);
-  if (got == ZCMEM_OK)
+  if (got == ZCMEM_OK) {
     *addr = place;
+  }
   return got;
 }
 
@@ -178,8 +187,9 @@ enum zcmem_status twin_free_deferred(struct twin *t, hal_addr_t addr) {
   begin_call(t);
   got = zcmem_heap_free_deferred(t->heap, addr, &deferred);
   expect_status(t, &call, got, model_free_deferred(&t->model, addr, &want_deferred));
-  if (got == ZCMEM_OK)
+  if (got == ZCMEM_OK) {
     expect_equal(t, &call, "*deferred", deferred, want_deferred);
+  }
   end_call(t, &call, got);
   return got;
 }
@@ -211,8 +221,9 @@ enum zcmem_status twin_find(struct twin *t, hal_addr_t any) {
   begin_call(t);
   got = zcmem_heap_find(t->heap, any, &info);
   expect_status(t, &call, got, model_find(&t->model, any, &want));
-  if (got == ZCMEM_OK)
+  if (got == ZCMEM_OK) {
     expect_info(t, &call, &info, &want);
+  }
   end_call(t, &call, got);
   return got;
 }
@@ -234,8 +245,9 @@ enum zcmem_status twin_unpin(struct twin *t, hal_addr_t any) {
   begin_call(t);
   got = zcmem_heap_unpin(t->heap, any, &freed);
   expect_status(t, &call, got, model_unpin(&t->model, any, &want_freed));
-  if (got == ZCMEM_OK)
+  if (got == ZCMEM_OK) {
     expect_equal(t, &call, "*freed", freed, want_freed);
+  }
   end_call(t, &call, got);
   return got;
 }
@@ -262,8 +274,9 @@ enum zcmem_status twin_end_transfer(struct twin *t, hal_addr_t any) {
   begin_call(t);
   got = zcmem_heap_end_transfer(t->heap, any, &freed);
   expect_status(t, &call, got, model_end_transfer(&t->model, any, &want_freed));
-  if (got == ZCMEM_OK)
+  if (got == ZCMEM_OK) {
     expect_equal(t, &call, "*freed", freed, want_freed);
+  }
   end_call(t, &call, got);
   return got;
 }

@@ -34,8 +34,9 @@ static inline uint64_t env_number(const char *name, uint64_t otherwise) {
   const char *text = getenv(name);
   char *end = NULL;
   uint64_t value;
-  if (text == NULL || *text == '\0')
+  if (text == NULL || *text == '\0') {
     return otherwise;
+  }
   value = strtoull(text, &end, 0);
   if (*end != '\0') {
     fprintf(stderr, "%s=%s is no number\n", name, text);

@@ -112,13 +112,13 @@ extern ZCMEM_API const struct zcmem_lock_ops zcmem_lock_none;
 extern ZCMEM_API const struct zcmem_lock_ops zcmem_lock_pthread;
 
 struct zcmem_hal_config {
-  const char *name;                              /* the device's name, 1 ... ZCMEM_NAME_MAX bytes; copied */
-  uint32_t max_regions;                          /* 1 ... 64 */
-  uint32_t max_mappings;                         /* most ranges mapped on demand at once; 0: none */
-  size_t bounce_bytes;                           /* the largest chunk (kept on the stack) of a copy through the host:
-                                                    0: 4096, else 16 ... 4096 */
-  const struct zcmem_lock_ops *lock;             /* NULL: zcmem_lock_pthread, where built in, else zcmem_lock_none */
-  const struct zcmem_host_allocator *allocator;  /* NULL: none for _init, malloc for _create; copied */
+  const char *name;                             /* the device's name, 1 ... ZCMEM_NAME_MAX bytes; copied */
+  uint32_t max_regions;                         /* 1 ... 64 */
+  uint32_t max_mappings;                        /* most ranges mapped on demand at once; 0: none */
+  size_t bounce_bytes;                          /* the largest chunk (kept on the stack) of a copy through the host:
+                                                   0: 4096, else 16 ... 4096 */
+  const struct zcmem_lock_ops *lock;            /* NULL: zcmem_lock_pthread, where built in, else zcmem_lock_none */
+  const struct zcmem_host_allocator *allocator; /* NULL: none for _init, malloc for _create; copied */
 };
 
 /* What region `index` is (zcmem_hal_region_info): the memory map's entry. */

@@ -21,11 +21,11 @@ extern "C" {
 #define ZCMEM_HOST_DEVICE_UNMAPPED_DRAM 0x1u
 
 struct zcmem_host_device_config {
-  const char *name;       /* NULL: "zcmem host device" */
-  hal_size_t dram_bytes;  /* 0: 256 MiB */
-  hal_size_t msmc_bytes;  /* 0: 4 MiB */
-  uint32_t max_blocks;    /* per region; 0: one for each 4 KiB of the region, at least 1024, at most 1 Mi */
-  uint32_t flags;         /* ZCMEM_HOST_DEVICE_* */
+  const char *name;                  /* NULL: "zcmem host device" */
+  hal_size_t dram_bytes;             /* 0: 256 MiB */
+  hal_size_t msmc_bytes;             /* 0: 4 MiB */
+  uint32_t max_blocks;               /* per region; 0: one for each 4 KiB of the region, at least 1024, at most 1 Mi */
+  uint32_t flags;                    /* ZCMEM_HOST_DEVICE_* */
   const struct zcmem_lock_ops *lock; /* as zcmem_hal_config */
 };
 
