@@ -225,27 +225,39 @@ static bool check_wide_bin(struct checker *check, uint32_t bin) {
          fail(check, "I6: the first or the last page of a wide bin");
 }
 
-/* I5: the bits that say which bins are empty, and each bin. */
-static bool check_bins(struct checker *check) {
+/* I5: the bins of a word, and its bits; `bits` are what they must be. A word has exact bins, wide bins, or none. */
+static bool check_word(struct checker *check, uint32_t word, uint64_t *bits) {
   const struct zcmem_heap *heap = check->heap;
   const struct zcmem__wide_bin *wide = ZCMEM__CONST_TABLE(struct zcmem__wide_bin, heap, heap->at.wide_at);
-  for (uint32_t bin = 0; bin < 64u * ZCMEM__BIN_WORDS; bin++) {
-    const bool is_exact = bin < heap->at.exact_bins;
-    const bool is_wide = !is_exact && bin - ZCMEM__BIN_WIDE < heap->at.wide_bins; /* wraps to a lot for none of both */
-    uint32_t some = is_exact ? zcmem__bin_heads_const(heap)[bin] : is_wide ? wide[bin - ZCMEM__BIN_WIDE].count : 0;
-    if ((some != 0) != ((heap->words[bin >> 6] >> (bin & 63u) & 1u) != 0)) {
-      return fail(check, "I5: a bit does not say whether its bin is empty");
-    }
-    if ((is_exact && !check_exact_bin(check, bin)) || (is_wide && !check_wide_bin(check, bin))) {
+  const bool exact = word < ZCMEM__BIN_WIDE / 64u;
+  const uint32_t end = exact ? heap->at.exact_bins : ZCMEM__BIN_WIDE + heap->at.wide_bins;
+  *bits = 0;
+  for (uint32_t bin = word * 64u; bin < word * 64u + 64u && bin < end; bin++) {
+    uint32_t some = exact ? zcmem__bin_heads_const(heap)[bin] : wide[bin - ZCMEM__BIN_WIDE].count;
+    *bits |= (uint64_t)(some != 0) << (bin & 63u);
+  }
+  if (heap->words[word] != *bits) {
+    return fail(check, "I5: a bit does not say whether its bin is empty");
+  }
+  for (uint32_t bin = word * 64u; bin < word * 64u + 64u && bin < end; bin++) {
+    if (exact ? !check_exact_bin(check, bin) : !check_wide_bin(check, bin)) {
       return false;
     }
   }
-  for (uint32_t group = 0, word = 0; group < ZCMEM__BIN_SUMMARIES; group++) {
-    uint64_t summary = 0;
-    for (uint32_t bit = 0; bit < 64u && word < ZCMEM__BIN_WORDS; bit++, word++) {
-      summary |= (uint64_t)(heap->words[word] != 0) << bit;
+  return true;
+}
+
+static bool check_bins(struct checker *check) {
+  const struct zcmem_heap *heap = check->heap;
+  uint64_t summary[ZCMEM__BIN_SUMMARIES] = {0}, bits;
+  for (uint32_t word = 0; word < ZCMEM__BIN_WORDS; word++) {
+    if (!check_word(check, word, &bits)) {
+      return false;
     }
-    if (summary != heap->summary[group]) {
+    summary[word >> 6] |= (uint64_t)(bits != 0) << (word & 63u);
+  }
+  for (uint32_t group = 0; group < ZCMEM__BIN_SUMMARIES; group++) {
+    if (summary[group] != heap->summary[group]) {
       return fail(check, "I5: the summary does not say which words are 0");
     }
   }
