@@ -45,10 +45,12 @@ uint64_t steps_calls(enum steps_call call) {
 
 static void report(void) {
   fprintf(stderr, "%-16s %12s %6s %6s\n", "steps", "calls", "most", "bound");
-  for (unsigned call = 0; call < STEPS_CALLS; call++)
-    if (seen[call].calls > 0)
+  for (unsigned call = 0; call < STEPS_CALLS; call++) {
+    if (seen[call].calls > 0) {
       fprintf(stderr, "%-16s %12" PRIu64 " %6" PRIu64 " %6" PRIu64 "\n", published[call].name, seen[call].calls,
               seen[call].most, published[call].bound);
+    }
+  }
 }
 
 static void count(enum steps_call call, uint64_t before) {
@@ -60,8 +62,9 @@ static void count(enum steps_call call, uint64_t before) {
   }
   seen[call].calls++;
   seen[call].last = steps;
-  if (steps > seen[call].most)
+  if (steps > seen[call].most) {
     seen[call].most = steps;
+  }
   if (steps > published[call].bound) {
     print_error("%s: %" PRIu64 " steps; the published bound is %" PRIu64 "\n", published[call].name, steps,
                 published[call].bound);

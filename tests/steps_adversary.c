@@ -51,8 +51,9 @@ static void find(const struct zcmem_heap *heap, hal_size_t quantum, enum zcmem_s
 
 /* Nine blocks of a quantum, `step` apart: side by side, or with a free one between any two. */
 static void crowd(struct zcmem_heap *heap, hal_size_t first, hal_size_t step) {
-  for (hal_size_t i = 0; i < 9; i++)
+  for (hal_size_t i = 0; i < 9; i++) {
     reserve(heap, first + step * i, 1);
+  }
 }
 
 /* Exact look-ups and others in all of it. */
@@ -67,8 +68,9 @@ static void look_up(struct zcmem_heap *heap, hal_size_t first, hal_size_t step) 
 }
 
 static void thin_out(struct zcmem_heap *heap, hal_size_t first, hal_size_t step, hal_size_t from, hal_size_t to) {
-  for (hal_size_t i = from; i > to; i--)
+  for (hal_size_t i = from; i > to; i--) {
     release(heap, first + step * (i - 1));
+  }
 }
 
 /*
@@ -81,8 +83,9 @@ static void two_crowds(uint32_t max_blocks, hal_size_t step, uint32_t tables) {
   const hal_size_t last = MOST_QUANTA - (8 * step + 1);
   const uint64_t all_at_once = tables * (1u + 2u * (step == 1 ? 9u : 17u)); /* the crowd, touched twice for a table */
   uint64_t most = 0;
-  if (heap == NULL)
+  if (heap == NULL) {
     return;
+  }
   crowd(heap, 0, step);
   assert_true(heap->tables == tables + 1 && steps_last(STEPS_RESERVE) >= all_at_once);
   look_up(heap, 0, step);
@@ -90,8 +93,9 @@ static void two_crowds(uint32_t max_blocks, hal_size_t step, uint32_t tables) {
   crowd(heap, last, step);
   assert_true(heap->tables == 2 * tables + 1 && steps_last(STEPS_RESERVE) >= all_at_once);
   look_up(heap, last, step);
-  for (hal_size_t i = 0; i < 4; i++)
+  for (hal_size_t i = 0; i < 4; i++) {
     release(heap, last + step * i);
+  }
   for (hal_size_t quantum = 4 * step + 1; quantum < 64; quantum++) {
     find(heap, quantum, ZCMEM_ENOENT);
     most = steps_last(STEPS_FIND) > most ? steps_last(STEPS_FIND) : most;
@@ -110,10 +114,12 @@ static void crowd_by_alloc(hal_size_t align) {
   struct zcmem_heap *heap = adversary_heap(MOST_QUANTA, 15);
   const hal_size_t quanta = align > QUANTUM ? 3 : 1;
   hal_addr_t addr = 0;
-  if (heap == NULL)
+  if (heap == NULL) {
     return;
-  for (hal_size_t i = 0; i < 7; i++)
+  }
+  for (hal_size_t i = 0; i < 7; i++) {
     reserve(heap, 64 + 2 * i, 1);
+  }
   reserve(heap, 64 + 14 + quanta, 1); /* the hole begins at 64 + 13, the only one longer than a quantum, if aligned */
   assert_ok(zcmem_heap_alloc(heap, 1, align, &addr));
   assert_true(addr >= at(64) && addr < at(64 + 18));
@@ -140,8 +146,9 @@ void adversary_deep_index(void **state) {
 /* One block at the far end, one at the near: between them each level is empty. And blocks alone on a page each. */
 static void far_ends(uint32_t max_blocks, uint32_t levels) {
   struct zcmem_heap *heap = adversary_heap(MOST_QUANTA, max_blocks);
-  if (heap == NULL)
+  if (heap == NULL) {
     return;
+  }
   assert_int_equal(heap->at.levels, levels);
   const hal_size_t page = (hal_size_t)1 << heap->at.index_shift;
   find(heap, 0, ZCMEM_ENOENT); /* nothing at all */
@@ -188,8 +195,9 @@ static const struct zcmem__wide_page *first_page(const struct zcmem_heap *heap, 
 static hal_size_t largest_of(const struct zcmem_heap *heap, uint32_t bin, hal_size_t *size) {
   const struct zcmem__wide_page *page = first_page(heap, bin);
   uint32_t best = 0;
-  for (uint32_t i = 1; i < ZCMEM__PAGE; i++)
+  for (uint32_t i = 1; i < ZCMEM__PAGE; i++) {
     best = zcmem__wide_size(page->entry[i]) > zcmem__wide_size(page->entry[best]) ? i : best;
+  }
   *size = zcmem__wide_size(page->entry[best]);
   return zcmem__block_const(heap, page->id[best])->start;
 }
@@ -204,12 +212,14 @@ static void fill_bins(struct zcmem_heap *heap, uint32_t count, uint32_t doubles,
   for (uint32_t i = 0; i < count + doubles; i++) {
     uint32_t pair = i / (count / PAIRS), in_pair = i % (count / PAIRS);
     hal_size_t size = LEAST + 1 + random_below(random, SIZES - 4);
-    if (i >= count)
+    if (i >= count) {
       size = 2 * LEAST + 1 + random_below(random, 2 * SIZES - 4);
-    else if (in_pair < 2 && pair < PAIRS)
+    } else if (in_pair < 2 && pair < PAIRS) {
       size = LEAST + SIZES - 1;
-    if (i < count && in_pair == 1 && pair < PAIRS)
+    }
+    if (i < count && in_pair == 1 && pair < PAIRS) {
       pairs[pair] = quantum;
+    }
     reserve(heap, quantum, 1);
     quantum += 1 + size;
   }
@@ -244,8 +254,9 @@ static void many_blocks(uint32_t count, uint32_t doubles, uint64_t random) {
   const uint32_t bin = zcmem__sizeclass_wide((uint32_t)LEAST),
                  double_bin = zcmem__sizeclass_wide((uint32_t)(2 * LEAST));
   hal_size_t pairs[PAIRS] = {0};
-  if (heap == NULL)
+  if (heap == NULL) {
     return;
+  }
   fill_bins(heap, count, doubles, &random, pairs);
   assert_true(zcmem_heap_largest(heap) > LEAST * QUANTUM);
   for (unsigned i = 0; i < 2000; i++) {
@@ -255,8 +266,9 @@ static void many_blocks(uint32_t count, uint32_t doubles, uint64_t random) {
     down_and_up(heap, bin, LEAST);
     down_and_up(heap, double_bin, 2 * LEAST);
     change_bins(heap, LEAST + (i % 2 == 0 ? SIZES - 1 : 0));
-    if (i % 500 == 0)
+    if (i % 500 == 0) {
       assert_ok(zcmem_heap_check(heap));
+    }
   }
   adversary_drop(heap);
 }
@@ -288,8 +300,9 @@ static void no_candidate(hal_size_t size, hal_size_t next_size) {
   const hal_size_t apart = 4 * (next_size > LEAST ? 16 * LEAST : LEAST);
   struct zcmem_heap *heap = adversary_heap(MOST_QUANTA, 300);
   hal_addr_t addr = 0;
-  if (heap == NULL)
+  if (heap == NULL) {
     return;
+  }
   hal_size_t behind = misaligned(heap, 0, apart, 40, size);
   behind = misaligned(heap, behind, apart, 40, next_size);
   /* No hole holds it and the tail does; then a hole that does; then nothing. */
@@ -328,11 +341,13 @@ void adversary_use(void **state) {
     assert_ok(zcmem_heap_begin_transfer(heap, block, 1, NULL));
     assert_ok(zcmem_heap_free_deferred(heap, block, &deferred));
     assert_true(deferred);
-    if (i % 2 == 0)
+    if (i % 2 == 0) {
       assert_ok(zcmem_heap_unpin(heap, block, &freed));
+    }
     assert_ok(zcmem_heap_end_transfer(heap, block, &freed));
-    if (i % 2 != 0)
+    if (i % 2 != 0) {
       assert_ok(zcmem_heap_unpin(heap, block, &freed));
+    }
     assert_true(freed);
   }
   assert_true(steps_most(STEPS_UNPIN) >= 6 * 18 || steps_most(STEPS_END_TRANSFER) >= 6 * 18); /* folds all tables */

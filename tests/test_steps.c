@@ -26,8 +26,9 @@ static int trace_count;
 /* Tables below a page of 1 << shift quanta. */
 static uint32_t tables_below(uint32_t shift) {
   uint32_t tables = 0;
-  for (; ((uint64_t)1 << shift) > ZCMEM__INDEX_MOST; shift -= ZCMEM__INDEX_BITS)
+  for (; ((uint64_t)1 << shift) > ZCMEM__INDEX_MOST; shift -= ZCMEM__INDEX_BITS) {
     tables++;
+  }
   return tables;
 }
 
@@ -41,18 +42,21 @@ static void limits_are_what_they_are_said_to_be(void **state) {
   assert_int_equal(ZCMEM__TOP_WORDS - 1, ZCMEM_STEPS_SCAN);
   assert_int_equal(ZCMEM__BIN_SUMMARIES, ZCMEM_STEPS_SUMMARY);
   /* Layouts of all sizes; the largest heap for each number of blocks has the largest pages. */
-  for (uint64_t blocks = 1; blocks <= ZCMEM_MAX_BLOCKS; blocks += 1 + blocks / 16)
+  for (uint64_t blocks = 1; blocks <= ZCMEM_MAX_BLOCKS; blocks += 1 + blocks / 16) {
     for (unsigned bits = 0; bits <= 32; bits++) {
       const uint64_t quanta = bits == 32 ? UINT32_MAX : (uint64_t)1 << bits;
       const struct zcmem_heap_config config = {128, quanta * 128, 128, (uint32_t)blocks, 0};
       struct zcmem__layout layout;
-      if (!zcmem__heap_layout(&config, &layout))
+      if (!zcmem__heap_layout(&config, &layout)) {
         continue;
+      }
       levels = layout.levels > levels ? layout.levels : levels;
       words = layout.top_words > words ? layout.top_words : words;
-      if (blocks > ZCMEM__INDEX_MOST && tables_below(layout.index_shift) > tables)
+      if (blocks > ZCMEM__INDEX_MOST && tables_below(layout.index_shift) > tables) {
         tables = tables_below(layout.index_shift);
+      }
     }
+  }
   assert_int_equal(tables, ZCMEM_STEPS_TABLES);
   assert_int_equal(levels, ZCMEM_STEPS_LEVELS);
   assert_true(words <= ZCMEM__TOP_WORDS);
@@ -106,8 +110,9 @@ static void random_history(const struct shape *shape, uint64_t calls, uint64_t *
       (void)zcmem_heap_alloc(heap, size, dice < 10 ? align : 1, slot);
     } else if (*slot == 0) {
       any -= any % info.quantum;
-      if (zcmem_heap_reserve(heap, any, size) == ZCMEM_OK)
+      if (zcmem_heap_reserve(heap, any, size) == ZCMEM_OK) {
         *slot = any;
+      }
     } else if (dice < 50) {
       assert_ok(zcmem_heap_free(heap, *slot));
       *slot = 0;
@@ -139,8 +144,9 @@ static void random_histories(void **state) {
   uint64_t seed = env_number("ZCMEM_TEST_SEED", 0x57e9), ops = env_number("ZCMEM_TEST_OPS", DEFAULT_OPS);
   (void)state;
   print_message("ZCMEM_TEST_SEED=0x%llx ZCMEM_TEST_OPS=%llu\n", (unsigned long long)seed, (unsigned long long)ops);
-  for (unsigned i = 0; i < sizeof shapes / sizeof shapes[0]; i++)
+  for (unsigned i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
     random_history(&shapes[i], ops, &seed);
+  }
 }
 
 /* ------------------------------------------------------------------------------------------------------ traces -- */
@@ -154,10 +160,11 @@ static void replay(const struct bench_trace *trace, uint64_t percent) {
   assert_non_null(addrs);
   for (uint32_t i = 0; i < trace->event_count; i++) {
     uint32_t block = trace->events[i] >> 1;
-    if ((trace->events[i] & BENCH_EVENT_FREE) == 0)
+    if ((trace->events[i] & BENCH_EVENT_FREE) == 0) {
       (void)zcmem_heap_alloc(heap, trace->sizes[block], 1, &addrs[block]);
-    else if (addrs[block] != 0)
+    } else if (addrs[block] != 0) {
       assert_ok(zcmem_heap_free(heap, addrs[block]));
+    }
   }
   assert_ok(zcmem_heap_check(heap));
   free(addrs);
@@ -166,8 +173,9 @@ static void replay(const struct bench_trace *trace, uint64_t percent) {
 
 static void traces(void **state) {
   (void)state;
-  if (trace_count == 0)
+  if (trace_count == 0) {
     skip();
+  }
   for (int i = 0; i < trace_count; i++) {
     struct bench_trace trace;
     uint64_t calls = steps_calls(STEPS_ALLOC);
