@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * L2. The checker: every invariant of the image, by the numbers of src/DESIGN.md. It trusts nothing that it has not
- * checked: ids, slots and pages are compared with their bounds before they are used, and every loop is bounded by a
- * count. Reads only.
+ * checked: ids, slots and pages are compared with their bounds before they are used, each loop is bounded by a count.
  */
 #include "bin.h"
 #include "heap_impl.h"
@@ -151,8 +150,7 @@ static const struct zcmem__index_table nothing;
 _Static_assert(sizeof nothing >= sizeof((struct zcmem__wide_page *)0)->entry, "as long as what it is compared with");
 
 /* An empty page, but for ids, which mean nothing without entries. */
-static bool page_is_empty(const struct checker *check, uint32_t page) {
-  const struct zcmem__wide_page *at = page_of(check, page);
+static bool is_empty(const struct zcmem__wide_page *at) {
   return zcmem__bits_equal(at->entry, &nothing, sizeof at->entry) &&
          zcmem__bits_equal(at->child, &nothing, sizeof at->child);
 }
@@ -186,11 +184,10 @@ static bool check_wide_bin(struct checker *check, uint32_t bin) {
     const struct zcmem__wide_page *at = page_of(check, page);
     for (uint32_t i = 0; i < ZCMEM__PAGE; i++) {
       uint32_t slot = page * ZCMEM__PAGE + i;
-      bool has_child = at->child[i] != ZCMEM__NIL;
-      if (has_child != (children != 0)) {
+      if ((at->child[i] != ZCMEM__NIL) != (children != 0)) {
         return fail(check, "I6: a wide bin has too many pages or too few");
       }
-      children -= has_child ? 1u : 0u;
+      children -= children != 0 ? 1u : 0u;
       if (left == 0 && at->entry[i] != 0) {
         return fail(check, "I5: a vacant entry of a wide bin is not empty");
       }
@@ -225,40 +222,29 @@ static bool check_wide_bin(struct checker *check, uint32_t bin) {
          fail(check, "I6: the first or the last page of a wide bin");
 }
 
-/* I5: the bins of a word, and its bits; `bits` are what they must be. A word has exact bins, wide bins, or none. */
-static bool check_word(struct checker *check, uint32_t word, uint64_t *bits) {
-  const struct zcmem_heap *heap = check->heap;
-  const struct zcmem__wide_bin *wide = ZCMEM__CONST_TABLE(struct zcmem__wide_bin, heap, heap->at.wide_at);
-  const bool exact = word < ZCMEM__BIN_WIDE / 64u;
-  const uint32_t end = exact ? heap->at.exact_bins : ZCMEM__BIN_WIDE + heap->at.wide_bins;
-  *bits = 0;
-  for (uint32_t bin = word * 64u; bin < word * 64u + 64u && bin < end; bin++) {
-    uint32_t some = exact ? zcmem__bin_heads_const(heap)[bin] : wide[bin - ZCMEM__BIN_WIDE].count;
-    *bits |= (uint64_t)(some != 0) << (bin & 63u);
-  }
-  if (heap->words[word] != *bits) {
-    return fail(check, "I5: a bit does not say whether its bin is empty");
-  }
-  for (uint32_t bin = word * 64u; bin < word * 64u + 64u && bin < end; bin++) {
-    if (exact ? !check_exact_bin(check, bin) : !check_wide_bin(check, bin)) {
-      return false;
-    }
-  }
-  return true;
-}
-
+/* I5: word for word, the bits that say which bins are empty, then these bins: exact ones, wide ones or none. */
 static bool check_bins(struct checker *check) {
   const struct zcmem_heap *heap = check->heap;
-  uint64_t summary[ZCMEM__BIN_SUMMARIES] = {0}, bits;
-  for (uint32_t word = 0; word < ZCMEM__BIN_WORDS; word++) {
-    if (!check_word(check, word, &bits)) {
-      return false;
+  const struct zcmem__wide_bin *wide = ZCMEM__CONST_TABLE(struct zcmem__wide_bin, heap, heap->at.wide_at);
+  for (uint32_t word = 0; word < 64u * ZCMEM__BIN_SUMMARIES; word++) {
+    const bool exact = word < ZCMEM__BIN_WIDE / 64u;
+    const uint32_t first = word * 64u, bins = exact ? heap->at.exact_bins : ZCMEM__BIN_WIDE + heap->at.wide_bins;
+    const uint32_t end = bins < first + 64u ? bins : first + 64u;
+    uint64_t bits = 0;
+    for (uint32_t bin = first; bin < end; bin++) {
+      uint32_t some = exact ? zcmem__bin_heads_const(heap)[bin] : wide[bin - ZCMEM__BIN_WIDE].count;
+      bits |= (uint64_t)(some != 0) << (bin & 63u);
     }
-    summary[word >> 6] |= (uint64_t)(bits != 0) << (word & 63u);
-  }
-  for (uint32_t group = 0; group < ZCMEM__BIN_SUMMARIES; group++) {
-    if (summary[group] != heap->summary[group]) {
+    if (word < ZCMEM__BIN_WORDS && heap->words[word] != bits) {
+      return fail(check, "I5: a bit does not say whether its bin is empty");
+    }
+    if ((heap->summary[word >> 6] >> (word & 63u) & 1u) != (bits != 0 ? 1u : 0u)) {
       return fail(check, "I5: the summary does not say which words are 0");
+    }
+    for (uint32_t bin = first; bin < end; bin++) {
+      if (exact ? !check_exact_bin(check, bin) : !check_wide_bin(check, bin)) {
+        return false;
+      }
     }
   }
   uint32_t tail = zcmem__link_free(block_of(check, ZCMEM__NIL)->prev) ? 1u : 0u;
@@ -282,14 +268,14 @@ static bool check_unused(struct checker *check) {
   uint32_t page = heap->unused_page;
   left = heap->pages - heap->at.wide_bins - check->wide_pages;
   for (; left > 0 && page >= heap->at.wide_bins && page < heap->pages; left--) {
-    empty = empty && page_is_empty(check, page);
+    empty = empty && is_empty(page_of(check, page));
     page = links_of(check, page)->next;
   }
   if (left > 0 || page != ZCMEM__NIL) {
     return fail(check, "I6: the list of unused pages");
   }
   for (page = heap->pages; page < heap->at.pages; page++) {
-    empty = empty && page_is_empty(check, page);
+    empty = empty && is_empty(page_of(check, page));
   }
   return empty || fail(check, "I6: an unused page is not empty");
 }
