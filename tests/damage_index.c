@@ -123,7 +123,7 @@ static void count_of_an_inner_table(struct zcmem_heap *heap) {
 }
 /* A table for as few blocks as should be an entry, all else as it should be. */
 static void table_of_few(struct zcmem_heap *heap) {
-  uint32_t page = page_with(heap, 1, ZCMEM__INDEX_LEAST), made = heap->tables++;
+  uint32_t page = page_with(heap, ZCMEM__INDEX_LEAST, ZCMEM__INDEX_LEAST), made = heap->tables++;
   uint32_t entry = zcmem__index(heap)[page], id = zcmem__index_first(entry);
   assert_true(made < heap->at.tables);
   counts(heap)[made] = entry & ZCMEM__INDEX_COUNT;

@@ -10,7 +10,7 @@
 #define QUANTUM ((hal_size_t)ZCMEM_QUANTUM_DEFAULT)
 #define BASE UINT64_C(0x7000000000)
 
-const char *const image_names[IMAGE_SHAPES] = {"empty", "small", "full", "mixed", "wide", "tables"};
+const char *const image_names[IMAGE_SHAPES] = {"empty", "small", "full", "sparse", "mixed", "wide", "tables"};
 
 static void *image_memory(size_t bytes) {
   void *memory = aligned_alloc(ZCMEM__LINE, bytes);
@@ -61,6 +61,16 @@ static void make_full(struct zcmem_heap *heap) {
   assert_int_equal(zcmem_heap_largest(heap), 0);
 }
 
+/* Every other quantum, as many as may be live. */
+static void make_sparse(struct zcmem_heap *heap) {
+  struct zcmem_heap_info info;
+  assert_ok(zcmem_heap_get_info(heap, &info));
+  for (uint32_t i = 0; i < info.max_blocks; i++) {
+    assert_ok(zcmem_heap_reserve(heap, info.base + (2 * i + 1) * QUANTUM, 1));
+  }
+  assert_int_equal(heap->next_id / ZCMEM__ID, heap->at.descriptors);
+}
+
 static void make_mixed(struct zcmem_heap *heap) {
   hal_addr_t a[150];
   uint64_t random = 11;
@@ -100,6 +110,20 @@ static void make_wide(struct zcmem_heap *heap) {
   }
 }
 
+/* So many blocks in a page of the index that has none, the last one where there is room. */
+static void fill_a_page(struct zcmem_heap *heap, uint32_t count) {
+  uint32_t page = heap->at.index_pages - 1u;
+  hal_addr_t first = 0;
+  do {
+    page--;
+    first = zcmem__heap_addr(heap, page << heap->at.index_shift);
+  } while (zcmem__index(heap)[page] != 0 || zcmem_heap_reserve(heap, first, 1) != ZCMEM_OK);
+  for (uint32_t i = 1; i < count; i++) {
+    assert_ok(zcmem_heap_reserve(heap, first + 3 * i * QUANTUM, 1));
+  }
+  assert_int_equal(zcmem__index(heap)[page] & ZCMEM__INDEX_COUNT, count);
+}
+
 /* Small blocks side by side at the start, in the middle and in between; many of them are freed again. */
 static void make_tables(struct zcmem_heap *heap) {
   struct zcmem_heap_info info;
@@ -117,6 +141,8 @@ static void make_tables(struct zcmem_heap *heap) {
     (void)zcmem_heap_reserve(heap, info.base + random_below(&random, info.size / QUANTUM) * QUANTUM,
                              random_below(&random, 1 << 20));
   }
+  fill_a_page(heap, ZCMEM__INDEX_LEAST);
+  fill_a_page(heap, ZCMEM__INDEX_MOST);
   for (uint32_t i = 0; i < 70; i++) {
     drop(heap, middle + 2 * i * QUANTUM);
   }
@@ -133,6 +159,7 @@ static const struct {
     {64 * QUANTUM, 8, NULL},
     {64 * QUANTUM, 16, make_small},
     {1500 * QUANTUM, 41, make_full},
+    {200 * QUANTUM, 30, make_sparse},
     {(hal_size_t)1 << 24, 300, make_mixed},
     {200 * ZCMEM__BIN_WIDE * QUANTUM, 400, make_wide},
     {(hal_size_t)1 << 33, 1100, make_tables},

@@ -12,9 +12,10 @@ enum image_shape {
   IMAGE_EMPTY,  /* a heap as init makes it */
   IMAGE_SMALL,  /* a few blocks: lists of two, a zombie, unused descriptors, a tail */
   IMAGE_FULL,   /* no free block at all */
+  IMAGE_SPARSE, /* as many free blocks as there can be: all descriptors are in use */
   IMAGE_MIXED,  /* blocks of all sizes; the last one is live, so there is no tail; pins, transfers, a zombie */
   IMAGE_WIDE,   /* wide bins of more than 72 and of more than 8 blocks, and unused pages */
-  IMAGE_TABLES, /* an index with tables three deep, unused ones, and two levels of bitmaps */
+  IMAGE_TABLES, /* an index with tables three deep, unused ones, and full entries; two levels of bitmaps */
   IMAGE_SHAPES
 };
 

@@ -152,6 +152,7 @@ static void every_bit_of_small_images(void **state) {
   (void)state;
   flip_bits(IMAGE_EMPTY, 0, 1);
   flip_bits(IMAGE_SMALL, 0, 1);
+  flip_bits(IMAGE_SPARSE, 0, 1);
 }
 
 /* A prime step, so that all bits of a word have their turn; ZCMEM_TEST_STEP=1 tries each. */
