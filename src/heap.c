@@ -40,6 +40,26 @@ ZCMEM__INLINE uint32_t tail_of(const struct zcmem_heap *heap) {
   return zcmem__link_free(last) ? zcmem__link_id(last) : ZCMEM__NIL;
 }
 
+/* As zcmem__bin_insert, _remove and _resize of a free block that may be the tail. */
+ZCMEM__INLINE void hole_insert(struct zcmem_heap *heap, struct zcmem__block *block, uint32_t id, uint32_t size) {
+  if (!is_last(block)) {
+    zcmem__bin_insert(heap, block, id, size);
+  }
+}
+
+ZCMEM__INLINE void hole_remove(struct zcmem_heap *heap, const struct zcmem__block *block, uint32_t size) {
+  if (!is_last(block)) {
+    zcmem__bin_remove(heap, block, size);
+  }
+}
+
+ZCMEM__INLINE void hole_resize(struct zcmem_heap *heap, struct zcmem__block *block, uint32_t id, uint32_t before,
+                               uint32_t size) {
+  if (!is_last(block)) {
+    zcmem__bin_resize(heap, block, id, before, size);
+  }
+}
+
 /* Tells both neighbours who stands beside them, and whether it is free. */
 ZCMEM__INLINE void link_neighbours(struct zcmem_heap *heap, const struct zcmem__block *block, uint32_t id,
                                    bool is_free) {
@@ -75,11 +95,8 @@ ZCMEM__HOT void make_live(struct zcmem_heap *heap, struct zcmem__block *block, u
 ZCMEM__HOT uint32_t carve(struct zcmem_heap *heap, uint32_t id, uint32_t need, hal_size_t size) {
   struct zcmem__block *block = zcmem__block(heap, id);
   uint32_t before = block->size, start = block->start;
-  bool tail = is_last(block);
   if (before == need) {
-    if (!tail) {
-      zcmem__bin_remove(heap, block, before);
-    }
+    hole_remove(heap, block, before);
     heap->free_blocks--;
     link_neighbours(heap, block, id, false);
     make_live(heap, block, id, start, need, size);
@@ -95,9 +112,7 @@ ZCMEM__HOT uint32_t carve(struct zcmem_heap *heap, uint32_t id, uint32_t need, h
   block->start = start + need;
   block->size = before - need;
   block->prev = zcmem__link_to(made_id, false);
-  if (!tail) {
-    zcmem__bin_resize(heap, block, id, before, before - need);
-  }
+  hole_resize(heap, block, id, before, before - need);
   make_live(heap, made, made_id, start, need, size);
   return start;
 }
@@ -122,7 +137,7 @@ static uint32_t split_free(struct zcmem_heap *heap, uint32_t id, uint32_t gap) {
   block->next = zcmem__link_to(rest_id, true);
   block->size = gap;
   heap->free_blocks++;
-  if (is_last(rest)) {
+  if (is_last(rest)) { /* it was the tail; what is before its rest is a hole now */
     zcmem__bin_insert(heap, block, id, gap);
   } else {
     zcmem__bin_resize(heap, block, id, before, gap);
@@ -151,9 +166,7 @@ ZCMEM__HOT void merge(struct zcmem_heap *heap, struct zcmem__block *block, uint3
     if (zcmem__link_free(next_link)) {
       uint32_t next_id = zcmem__link_id(next_link);
       struct zcmem__block *next = zcmem__block(heap, next_id);
-      if (!is_last(next)) {
-        zcmem__bin_remove(heap, next, next->size);
-      }
+      hole_remove(heap, next, next->size);
       heap->free_blocks--;
       size += next->size;
       next_link = next->next;
@@ -163,7 +176,7 @@ ZCMEM__HOT void merge(struct zcmem_heap *heap, struct zcmem__block *block, uint3
     prev->size = size;
     prev->next = next_link;
     zcmem__block(heap, zcmem__link_id(next_link))->prev = prev_link;
-    if (is_last(prev)) {
+    if (is_last(prev)) { /* a hole no more */
       zcmem__bin_remove(heap, prev, before);
     } else {
       zcmem__bin_resize(heap, prev, prev_id, before, size);
@@ -177,16 +190,12 @@ ZCMEM__HOT void merge(struct zcmem_heap *heap, struct zcmem__block *block, uint3
     next->prev = prev_link;
     zcmem__block(heap, zcmem__link_id(prev_link))->next = next_link;
     drop_descriptor(heap, block, id);
-    if (!is_last(next)) {
-      zcmem__bin_resize(heap, next, next_id, before, before + size);
-    }
+    hole_resize(heap, next, next_id, before, before + size);
   } else {
     block->use = ZCMEM__FREE;
     heap->free_blocks++;
     link_neighbours(heap, block, id, true);
-    if (!is_last(block)) {
-      zcmem__bin_insert(heap, block, id, size);
-    }
+    hole_insert(heap, block, id, size);
   }
 }
 
@@ -294,9 +303,7 @@ static void shrink(struct zcmem_heap *heap, struct zcmem__block *block, uint32_t
     struct zcmem__block *next = zcmem__block(heap, next_id);
     next->start -= less;
     next->size += less;
-    if (!is_last(next)) {
-      zcmem__bin_resize(heap, next, next_id, next->size - less, next->size);
-    }
+    hole_resize(heap, next, next_id, next->size - less, next->size);
     return;
   }
   uint32_t rest_id = take_descriptor(heap);
@@ -308,9 +315,7 @@ static void shrink(struct zcmem_heap *heap, struct zcmem__block *block, uint32_t
   rest->use = ZCMEM__FREE;
   heap->free_blocks++;
   link_neighbours(heap, rest, rest_id, true);
-  if (!is_last(rest)) {
-    zcmem__bin_insert(heap, rest, rest_id, less);
-  }
+  hole_insert(heap, rest, rest_id, less);
 }
 
 static void grow(struct zcmem_heap *heap, struct zcmem__block *block, uint32_t id, uint32_t more) {
@@ -319,11 +324,8 @@ static void grow(struct zcmem_heap *heap, struct zcmem__block *block, uint32_t i
   uint32_t before = next->size;
   block->size += more;
   heap->free_quanta -= more;
-  bool tail = is_last(next);
   if (before == more) {
-    if (!tail) {
-      zcmem__bin_remove(heap, next, before);
-    }
+    hole_remove(heap, next, before);
     heap->free_blocks--;
     block->next = next->next;
     zcmem__block(heap, zcmem__link_id(next->next))->prev = zcmem__link_to(id, false);
@@ -331,9 +333,7 @@ static void grow(struct zcmem_heap *heap, struct zcmem__block *block, uint32_t i
   } else {
     next->start += more;
     next->size = before - more;
-    if (!tail) {
-      zcmem__bin_resize(heap, next, next_id, before, before - more);
-    }
+    hole_resize(heap, next, next_id, before, before - more);
   }
 }
 
