@@ -60,7 +60,7 @@ struct zcmem_block_info {
   hal_size_t requested;         /* bytes asked for; 0 for a free block */
   enum zcmem_block_state state; /* see there */
   uint32_t pins;                /* pins held by users of the block, 0 ... ZCMEM_MAX_PINS */
-  uint32_t transfers;           /* pins held by transfers that run */
+  uint32_t transfers;           /* pins held by transfers that run and by mappings on demand */
   uint32_t tag;                 /* the owner's 32-bit mark, 0 until set */
 };
 
