@@ -176,6 +176,10 @@ int main(int argc, char **argv) {
     config.flags = ZCMEM_HOST_DEVICE_UNMAPPED_DRAM;
     first = 2;
   }
+  if (argc > first && argv[first][0] == '-') { /* a file of such a name can be given as ./-name */
+    fprintf(stderr, "copy_buffer: no option '%s'; usage: copy_buffer [--unmapped] [FILE...]\n", argv[first]);
+    return 2;
+  }
   enum zcmem_status status = zcmem_host_device_create(&config, &device);
   if (status != ZCMEM_OK) {
     fprintf(stderr, "copy_buffer: no device: %s\n", zcmem_status_string(status));

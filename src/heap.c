@@ -146,6 +146,14 @@ static uint32_t split_free(struct zcmem_heap *heap, uint32_t id, uint32_t gap) {
   return rest_id;
 }
 
+/* Makes a block of `size` quanta between two live ones, whose links are right already, a free one. */
+ZCMEM__INLINE void make_free(struct zcmem_heap *heap, struct zcmem__block *block, uint32_t id, uint32_t size) {
+  block->use = ZCMEM__FREE;
+  heap->free_blocks++;
+  link_neighbours(heap, block, id, true);
+  hole_insert(heap, block, id, size);
+}
+
 /*
  * Makes a block that is neither live nor free a free one and merges it with its free neighbours. Which there are its
  * own links say; a neighbour that is not free is only stored to, never read.
@@ -192,10 +200,7 @@ ZCMEM__HOT void merge(struct zcmem_heap *heap, struct zcmem__block *block, uint3
     drop_descriptor(heap, block, id);
     hole_resize(heap, next, next_id, before, before + size);
   } else {
-    block->use = ZCMEM__FREE;
-    heap->free_blocks++;
-    link_neighbours(heap, block, id, true);
-    hole_insert(heap, block, id, size);
+    make_free(heap, block, id, size);
   }
 }
 
@@ -312,10 +317,7 @@ static void shrink(struct zcmem_heap *heap, struct zcmem__block *block, uint32_t
   rest->size = less;
   rest->prev = zcmem__link_to(id, false);
   rest->next = block->next;
-  rest->use = ZCMEM__FREE;
-  heap->free_blocks++;
-  link_neighbours(heap, rest, rest_id, true);
-  hole_insert(heap, rest, rest_id, less);
+  make_free(heap, rest, rest_id, less);
 }
 
 static void grow(struct zcmem_heap *heap, struct zcmem__block *block, uint32_t id, uint32_t more) {

@@ -204,7 +204,7 @@ static uint32_t first_of(const struct zcmem_heap *heap, uint32_t entry) {
  * A live block near `quantum`: one that starts before it in the same part of a page, or else the first behind it, or
  * the sentinel where there is none.
  */
-static uint32_t near(const struct zcmem_heap *heap, uint32_t quantum) {
+static uint32_t live_near(const struct zcmem_heap *heap, uint32_t quantum) {
   uint32_t shift = heap->at.index_shift, page = quantum >> shift, behind = 0;
   uint32_t entry = zcmem__index_const(heap)[page];
   while (zcmem__index_is_table(entry)) {
@@ -231,7 +231,7 @@ static uint32_t near(const struct zcmem_heap *heap, uint32_t quantum) {
 }
 
 uint32_t zcmem__index_holder(const struct zcmem_heap *heap, uint32_t quantum) {
-  uint32_t id = near(heap, quantum);
+  uint32_t id = live_near(heap, quantum);
   const struct zcmem__block *block = zcmem__block_const(heap, id);
   while (block->start > quantum) { /* two steps at most: only one free block can lie between two live ones */
     id = zcmem__link_id(block->prev);
