@@ -5,6 +5,7 @@
 #endif
 
 #include "host_memory.h"
+#include "move.h"
 #include <string.h>
 #include <zcmem/host_device.h>
 
@@ -94,12 +95,7 @@ static int device_fill(void *ctx, hal_addr_t dst, const void *pattern, hal_size_
   if (at == NULL || pattern_size == 0) {
     return -1;
   }
-  memmove(at, pattern, first);
-  for (size_t done = first; done < size;) {
-    size_t step = (size_t)size - done < done ? (size_t)size - done : done;
-    memcpy(at + done, at, step);
-    done += step;
-  }
+  zcmem__move_repeat(at, pattern, first, (size_t)size);
   return 0;
 }
 

@@ -147,9 +147,7 @@ enum zcmem_status zcmem__move_copy(const struct zcmem__region *dst_region, hal_a
   return copy_bounced(dst_region, dst, src_region, src, size, bounce);
 }
 
-/* The pattern is read once, before anything else is written, so it may lie in `to` itself; then what is there doubles.
- */
-static void fill_host(unsigned char *to, const void *pattern, size_t pattern_size, size_t size) {
+void zcmem__move_repeat(unsigned char *to, const void *pattern, size_t pattern_size, size_t size) {
   memmove(to, pattern, pattern_size);
   for (size_t done = pattern_size; done < size;) {
     size_t step = size - done < done ? size - done : done;
@@ -169,13 +167,13 @@ enum zcmem_status zcmem__move_fill(const struct zcmem__region *region, hal_addr_
   }
   if (region->host != NULL) {
     unsigned char *to = zcmem__region_pointer(region, dst);
-    fill_host(to, pattern, pattern_size, (size_t)size);
+    zcmem__move_repeat(to, pattern, pattern_size, (size_t)size);
     return flush(region, dst, size, to);
   }
   /* Whole patterns, as many as the bounce buffer holds, at a time; a pattern that is larger goes as it is. */
   if (pattern_size <= bounce) {
     unit_size = bounce - bounce % pattern_size;
-    fill_host(bytes, pattern, pattern_size, unit_size);
+    zcmem__move_repeat(bytes, pattern, pattern_size, unit_size);
     unit = bytes;
   }
   for (hal_size_t done = 0; done < size && status == ZCMEM_OK;) {

@@ -38,4 +38,10 @@ enum zcmem_status zcmem__move_copy(const struct zcmem__region *dst_region, hal_a
 enum zcmem_status zcmem__move_fill(const struct zcmem__region *region, hal_addr_t dst, const void *pattern,
                                    size_t pattern_size, hal_size_t size, size_t bounce);
 
+/*
+ * Repeats the pattern over `size` bytes of host memory, pattern_size (> 0) of them or more. The pattern is read once,
+ * before anything else is written, so it may lie in `to` itself; then what is there doubles.
+ */
+void zcmem__move_repeat(unsigned char *to, const void *pattern, size_t pattern_size, size_t size);
+
 #endif
