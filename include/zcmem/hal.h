@@ -76,8 +76,10 @@ struct zcmem_region_config {
   void *host;                         /* where the host sees byte `base` (the whole region is mapped there), or NULL */
   const struct zcmem_region_ops *ops; /* must outlive the HAL; NULL: none */
   void *ctx;                          /* handed to the ops */
-  void *image;                        /* memory for the region's heap, 64-byte aligned, zcmem_region_bytes() long; */
-  size_t image_bytes;                 /*   the caller's, must outlive the HAL. NULL: from the HAL's allocator */
+  hal_size_t cache_line; /* bytes of the host's cache line, a power of two up to the quantum: what flush and
+                            invalidate are called for is rounded to it. 0: they take any range */
+  void *image;           /* memory for the region's heap, 64-byte aligned, zcmem_region_bytes() long; */
+  size_t image_bytes;    /*   the caller's, must outlive the HAL. NULL: from the HAL's allocator */
 };
 
 /*
@@ -128,10 +130,11 @@ struct zcmem_region_info {
   uint32_t kind;
   uint32_t flags;
   uint32_t max_blocks;
-  hal_addr_t base;    /* first address that can be handed out */
-  hal_size_t size;    /* bytes that can be handed out */
-  hal_size_t quantum; /* bytes */
-  bool mapped;        /* the host has a pointer to all of it */
+  hal_addr_t base;       /* first address that can be handed out */
+  hal_size_t size;       /* bytes that can be handed out */
+  hal_size_t quantum;    /* bytes */
+  hal_size_t cache_line; /* bytes; 0: none */
+  bool mapped;           /* the host has a pointer to all of it */
 };
 
 /*
@@ -203,13 +206,24 @@ ZCMEM_API uint64_t zcmem_hal_destroy(struct zcmem_hal *hal);
  * Adds a region. Indices count from 0 in the order of adding and never change.
  *
  * OK: *index (may be NULL) is the region's. EINVAL iff hal or config is NULL, the name is empty, too long or taken,
- * kind is 0, flags has unknown bits, the heap's config is invalid, the host memory would reach beyond the host's
- * address space, image is misaligned, or image is NULL and the HAL has no allocator. EOVERLAP iff its addresses, the
- * host memory it is mapped to, or the image given, overlap another region's. ENOMEM iff max_regions are there,
- * image_bytes is too small, or the allocator gave nothing. ELOCK iff a lock failed.
+ * kind is 0, flags has unknown bits, the heap's config is invalid, cache_line is no power of two or above the quantum,
+ * the host memory would reach beyond the host's address space, image is misaligned, or image is NULL and the HAL has no
+ * allocator. EOVERLAP iff its addresses, the host memory it is mapped to, or the image given, overlap another region's.
+ * ENOMEM iff max_regions are there, image_bytes is too small, or the allocator gave nothing. ELOCK iff a lock failed.
  */
 ZCMEM_API enum zcmem_status zcmem_hal_add_region(struct zcmem_hal *hal, const struct zcmem_region_config *config,
                                                  uint32_t *index);
+
+/*
+ * Tells the HAL that the host sees `size` bytes (> 0) of the region from `offset` bytes after its base also at `host`:
+ * an alias, of a region with or without a host pointer of its own. It holds until the HAL ends and takes one of
+ * max_mappings. Host -> device translation finds it.
+ * OK. EINVAL iff hal or host is NULL, there is no such region, size is 0, the range leaves the region, or the host
+ * memory would reach beyond the host's address space. EOVERLAP iff the host memory overlaps a region's or another
+ * alias's. ENOMEM iff max_mappings ranges are mapped. ELOCK.
+ */
+ZCMEM_API enum zcmem_status zcmem_hal_add_alias(struct zcmem_hal *hal, uint32_t region, hal_size_t offset,
+                                                hal_size_t size, void *host);
 
 /* The device's name; "" iff hal is NULL. */
 ZCMEM_API const char *zcmem_hal_name(const struct zcmem_hal *hal);
@@ -316,6 +330,19 @@ ZCMEM_API enum zcmem_status zcmem_mem_host(struct zcmem_hal *hal, hal_addr_t add
  */
 ZCMEM_API enum zcmem_status zcmem_mem_device(struct zcmem_hal *hal, const void *ptr, hal_addr_t *addr,
                                              hal_size_t *remaining);
+
+/*
+ * The same, with the block: what zcmem_mem_device and zcmem_mem_info tell, at one moment. Same statuses; EINVAL iff a
+ * pointer is NULL.
+ */
+struct zcmem_place {
+  uint32_t region;      /* index */
+  hal_addr_t addr;      /* device address of the byte */
+  hal_size_t remaining; /* bytes from there on, as zcmem_mem_device tells */
+  hal_addr_t block;     /* first byte of its block */
+  hal_size_t requested; /* bytes asked for the block */
+};
+ZCMEM_API enum zcmem_status zcmem_mem_locate(struct zcmem_hal *hal, const void *ptr, struct zcmem_place *place);
 
 /*
  * Maps `size` (> 0) bytes from addr for the host and pins the block until zcmem_mem_unmap(*host). In a region with a
