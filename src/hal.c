@@ -144,6 +144,13 @@ static bool host_range_valid(const struct zcmem_region_config *config) {
   return config->host == NULL || config->size - 1 <= UINTPTR_MAX - (uintptr_t)config->host;
 }
 
+/* A cache line is the host's, and within one quantum; so host and device must agree where lines begin. */
+static bool line_valid(const struct zcmem_region_config *config) {
+  hal_size_t line = config->cache_line, quantum = config->quantum == 0 ? ZCMEM_QUANTUM_DEFAULT : config->quantum;
+  return line == 0 || ((line & (line - 1)) == 0 && line <= quantum &&
+                       (config->host == NULL || (config->base - (uintptr_t)config->host) % line == 0));
+}
+
 /* Whether the region may be added to those that are there. */
 static enum zcmem_status admit(const struct zcmem_hal *hal, const struct zcmem_region_config *config) {
   uint32_t count = zcmem_hal_region_count(hal);
@@ -195,7 +202,7 @@ enum zcmem_status zcmem_hal_add_region(struct zcmem_hal *hal, const struct zcmem
                                        uint32_t *index) {
   size_t needed = zcmem_region_bytes(config);
   if (hal == NULL || needed == 0 || !zcmem__name_valid(config->name) || config->kind == 0 ||
-      (config->flags & ~KNOWN_REGION_FLAGS) != 0 || !host_range_valid(config) ||
+      (config->flags & ~KNOWN_REGION_FLAGS) != 0 || !host_range_valid(config) || !line_valid(config) ||
       (uintptr_t)config->image % MEMORY_ALIGN != 0 || (config->image == NULL && hal->allocator.alloc == NULL)) {
     return ZCMEM_EINVAL;
   }
@@ -217,6 +224,23 @@ enum zcmem_status zcmem_hal_add_region(struct zcmem_hal *hal, const struct zcmem
     hal->allocator.free(hal->allocator.ctx, image, needed);
   }
   return status;
+}
+
+enum zcmem_status zcmem_hal_add_alias(struct zcmem_hal *hal, uint32_t region, hal_size_t offset, hal_size_t size,
+                                      void *host) {
+  struct zcmem__region *of = hal == NULL ? NULL : zcmem__hal_region(hal, region);
+  if (of == NULL || host == NULL || size == 0 || offset > of->size || size > of->size - offset ||
+      size - 1 > UINTPTR_MAX - (uintptr_t)host) {
+    return ZCMEM_EINVAL;
+  }
+  uint32_t count = zcmem_hal_region_count(hal);
+  for (uint32_t i = 0; i < count; i++) {
+    if (zcmem__region_overlaps_host(&hal->regions[i], host, size)) {
+      return ZCMEM_EOVERLAP;
+    }
+  }
+  const struct zcmem__mapping alias = {.region = of, .addr = of->base + offset, .size = size, .host = host};
+  return zcmem__map_add_alias(&hal->map, &alias);
 }
 
 const char *zcmem_hal_name(const struct zcmem_hal *hal) {
@@ -281,6 +305,7 @@ enum zcmem_status zcmem_hal_region_info(const struct zcmem_hal *hal, uint32_t in
   info->base = region->first;
   info->size = region->grantable;
   info->quantum = region->quantum;
+  info->cache_line = region->cache_line;
   info->mapped = region->host != NULL;
   return ZCMEM_OK;
 }

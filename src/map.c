@@ -49,6 +49,40 @@ enum zcmem_status zcmem__map_acquire(struct zcmem__map *map, const struct zcmem_
   return status;
 }
 
+/* Whether the host memory of the two, neither empty, overlaps. */
+static bool same_memory(const struct zcmem__mapping *a, const struct zcmem__mapping *b) {
+  uintptr_t at = (uintptr_t)a->host, other = (uintptr_t)b->host;
+  return at >= other ? at - other < b->size : other - at < a->size;
+}
+
+enum zcmem_status zcmem__map_add_alias(struct zcmem__map *map, const struct zcmem__mapping *alias) {
+  struct zcmem__mapping *spare = NULL;
+  enum zcmem_status status = zcmem__lock_take(&map->lock);
+  if (status != ZCMEM_OK) {
+    return status;
+  }
+  for (uint32_t i = 0; i < map->capacity && status == ZCMEM_OK; i++) {
+    struct zcmem__mapping *at = &map->entries[i];
+    uint32_t state = zcmem__atomic_acquire(&at->state);
+    if (state == ZCMEM__MAPPING_ALIAS && same_memory(at, alias)) {
+      status = ZCMEM_EOVERLAP;
+    } else if (state == ZCMEM__MAPPING_FREE && spare == NULL) {
+      spare = at;
+    }
+  }
+  if (status == ZCMEM_OK && spare == NULL) {
+    status = ZCMEM_ENOMEM;
+  } else if (status == ZCMEM_OK) {
+    spare->region = alias->region;
+    spare->addr = alias->addr;
+    spare->size = alias->size;
+    spare->host = alias->host;
+    zcmem__atomic_publish(&spare->state, ZCMEM__MAPPING_ALIAS);
+  }
+  zcmem__lock_drop(&map->lock);
+  return status;
+}
+
 void zcmem__map_publish(struct zcmem__mapping *entry, void *host) {
   entry->host = host;
   entry->users = 1;
@@ -105,7 +139,7 @@ enum zcmem_status zcmem__map_find(struct zcmem__map *map, const void *ptr, struc
   }
   for (uint32_t i = 0; i < map->capacity; i++) {
     struct zcmem__mapping *at = &map->entries[i];
-    if (zcmem__atomic_acquire(&at->state) != ZCMEM__MAPPING_LIVE) {
+    if (zcmem__atomic_acquire(&at->state) < ZCMEM__MAPPING_LIVE) {
       continue;
     }
     hal_size_t offset = (uintptr_t)ptr - (uintptr_t)at->host;

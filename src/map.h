@@ -2,9 +2,10 @@
 /*
  * The table of ranges that are mapped on demand, of a fixed size. Linear: max_mappings bounds a look-up.
  *
- * An entry is FREE, BUSY (its range is being mapped or unmapped by one thread, no lock held; nobody else sees it) or
- * LIVE. Under the table's lock FREE and LIVE become BUSY and `users` changes; out of BUSY the one thread that owns the
- * entry publishes LIVE or FREE without the lock. So a lock that fails never leaves an entry in between.
+ * An alias is there for good. Any other entry is FREE, BUSY (its range is being mapped or unmapped by one thread, no
+ * lock held; nobody else sees it) or LIVE. Under the table's lock FREE and LIVE become BUSY and `users` changes; out of
+ * BUSY the one thread that owns the entry publishes LIVE or FREE without the lock. So a lock that fails never leaves an
+ * entry in between.
  *
  * Two threads that map equal ranges at once do not wait for each other: each maps, each has its entry, and each entry
  * is unmapped by a callback of its own; also where the driver gave both the same pointer. A range that is being
@@ -29,7 +30,12 @@ struct zcmem__mapping {
   void *host;
 };
 
-enum zcmem__mapping_state { ZCMEM__MAPPING_FREE = 0, ZCMEM__MAPPING_BUSY = 1, ZCMEM__MAPPING_LIVE = 2 };
+enum zcmem__mapping_state {
+  ZCMEM__MAPPING_FREE = 0,
+  ZCMEM__MAPPING_BUSY = 1,
+  ZCMEM__MAPPING_LIVE = 2,
+  ZCMEM__MAPPING_ALIAS = 3 /* made by the user for good: found, but neither shared nor unmapped */
+};
 
 struct zcmem__map {
   struct zcmem__mapping *entries;
@@ -48,6 +54,9 @@ enum zcmem_status zcmem__map_init(struct zcmem__map *map, struct zcmem__mapping 
 enum zcmem_status zcmem__map_acquire(struct zcmem__map *map, const struct zcmem__mapping *wanted,
                                      struct zcmem__mapping **entry, bool *shared, void **host);
 
+/* Adds an alias for good. EOVERLAP: another alias has some of that host memory. ENOMEM, ELOCK. */
+enum zcmem_status zcmem__map_add_alias(struct zcmem__map *map, const struct zcmem__mapping *alias);
+
 /* Makes the acquired entry live with one user. */
 void zcmem__map_publish(struct zcmem__mapping *entry, void *host);
 
@@ -61,7 +70,7 @@ void zcmem__map_abandon(struct zcmem__mapping *entry);
 enum zcmem_status zcmem__map_release(struct zcmem__map *map, const void *host, struct zcmem__mapping **entry,
                                      struct zcmem__mapping *copy);
 
-/* The live mapping that holds ptr; of several the one that reaches farthest. ENOTMAPPED, ELOCK. */
+/* The live mapping or alias that holds ptr; of several the one that reaches farthest. ENOTMAPPED, ELOCK. */
 enum zcmem_status zcmem__map_find(struct zcmem__map *map, const void *ptr, struct zcmem__region **region,
                                   hal_addr_t *addr, hal_size_t *remaining);
 

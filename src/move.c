@@ -21,18 +21,64 @@ enum zcmem_status zcmem__move_unmap(const struct zcmem__region *region, hal_addr
   return region->ops->unmap == NULL ? ZCMEM_OK : answer(region->ops->unmap(region->ctx, addr, size, host));
 }
 
-static enum zcmem_status invalidate(const struct zcmem__region *region, hal_addr_t addr, hal_size_t size, void *host) {
-  if ((region->flags & ZCMEM_REGION_COHERENT) != 0 || region->ops->invalidate == NULL) {
+typedef int (*maintain)(void *ctx, hal_addr_t addr, hal_size_t size, void *host);
+
+/* Calls flush or invalidate for the lines of the range. */
+static enum zcmem_status for_lines(const struct zcmem__region *region, maintain call, hal_addr_t addr, hal_size_t size,
+                                   void *host) {
+  if ((region->flags & ZCMEM_REGION_COHERENT) != 0 || call == NULL) {
     return ZCMEM_OK;
   }
-  return answer(region->ops->invalidate(region->ctx, addr, size, host));
+  if (!zcmem__region_holds_host(region, host)) {
+    return answer(call(region->ctx, addr, size, host));
+  }
+  hal_size_t mask = zcmem__region_line(region) - 1, before = addr & mask;
+  return answer(
+      call(region->ctx, addr - before, (before + size + mask) & ~mask, (unsigned char *)host - (size_t)before));
 }
 
-static enum zcmem_status flush(const struct zcmem__region *region, hal_addr_t addr, hal_size_t size, void *host) {
-  if ((region->flags & ZCMEM_REGION_COHERENT) != 0 || region->ops->flush == NULL) {
-    return ZCMEM_OK;
+enum zcmem_status zcmem__move_flush(const struct zcmem__region *region, hal_addr_t addr, hal_size_t size, void *host) {
+  return for_lines(region, region->ops->flush, addr, size, host);
+}
+
+enum zcmem_status zcmem__move_invalidate(const struct zcmem__region *region, hal_addr_t addr, hal_size_t size,
+                                         void *host) {
+  return for_lines(region, region->ops->invalidate, addr, size, host);
+}
+
+/*
+ * A line at an end of the range that has other bytes, too: what the host stored there is written back, so that an
+ * invalidate does not lose it; and before a write the line is fetched anew, so that a flush does not put the host's old
+ * bytes over the device's.
+ */
+static enum zcmem_status settle_line(const struct zcmem__region *region, hal_addr_t addr, unsigned char *host,
+                                     bool to_write) {
+  enum zcmem_status status = zcmem__move_flush(region, addr, 1, host);
+  return status == ZCMEM_OK && to_write ? zcmem__move_invalidate(region, addr, 1, host) : status;
+}
+
+static enum zcmem_status settle_ends(const struct zcmem__region *region, hal_addr_t addr, hal_size_t size, void *host,
+                                     bool to_write) {
+  hal_size_t line = zcmem__region_line(region);
+  enum zcmem_status status = ZCMEM_OK;
+  if (addr % line != 0) {
+    status = settle_line(region, addr, host, to_write);
   }
-  return answer(region->ops->flush(region->ctx, addr, size, host));
+  if (status == ZCMEM_OK && (addr + size) % line != 0) {
+    status = settle_line(region, addr + (size - 1), (unsigned char *)host + (size_t)(size - 1), to_write);
+  }
+  return status;
+}
+
+/* What comes before bytes are read, or written, through the host pointer. After a write comes a flush. */
+static enum zcmem_status before_read(const struct zcmem__region *region, hal_addr_t addr, hal_size_t size, void *host) {
+  enum zcmem_status status = settle_ends(region, addr, size, host, false);
+  return status == ZCMEM_OK ? zcmem__move_invalidate(region, addr, size, host) : status;
+}
+
+static enum zcmem_status before_write(const struct zcmem__region *region, hal_addr_t addr, hal_size_t size,
+                                      void *host) {
+  return settle_ends(region, addr, size, host, true);
 }
 
 /* Makes the range visible at *host, through the region's host pointer or for the length of this transfer. */
@@ -68,7 +114,7 @@ enum zcmem_status zcmem__move_read(const struct zcmem__region *region, void *dst
   if (status != ZCMEM_OK) {
     return status;
   }
-  status = invalidate(region, src, size, host);
+  status = before_read(region, src, size, host);
   if (status == ZCMEM_OK) {
     memmove(dst, host, (size_t)size);
   }
@@ -85,8 +131,12 @@ enum zcmem_status zcmem__move_write(const struct zcmem__region *region, hal_addr
   if (status != ZCMEM_OK) {
     return status;
   }
-  memmove(host, src, (size_t)size);
-  return close_window(region, dst, size, host, flush(region, dst, size, host));
+  status = before_write(region, dst, size, host);
+  if (status == ZCMEM_OK) {
+    memmove(host, src, (size_t)size);
+    status = zcmem__move_flush(region, dst, size, host);
+  }
+  return close_window(region, dst, size, host, status);
 }
 
 /*
@@ -120,12 +170,15 @@ static enum zcmem_status copy_within(const struct zcmem__region *region, hal_add
     return copy_bounced(region, dst, region, src, size, bounce);
   }
   unsigned char *to = zcmem__region_pointer(region, dst), *from = zcmem__region_pointer(region, src);
-  enum zcmem_status status = invalidate(region, src, size, from);
+  enum zcmem_status status = before_read(region, src, size, from);
+  if (status == ZCMEM_OK) {
+    status = before_write(region, dst, size, to);
+  }
   if (status != ZCMEM_OK) {
     return status;
   }
   memmove(to, from, (size_t)size);
-  return flush(region, dst, size, to);
+  return zcmem__move_flush(region, dst, size, to);
 }
 
 enum zcmem_status zcmem__move_copy(const struct zcmem__region *dst_region, hal_addr_t dst,
@@ -136,13 +189,16 @@ enum zcmem_status zcmem__move_copy(const struct zcmem__region *dst_region, hal_a
   }
   if (src_region->ops->read == NULL && src_region->host != NULL) {
     unsigned char *from = zcmem__region_pointer(src_region, src);
-    enum zcmem_status status = invalidate(src_region, src, size, from);
+    enum zcmem_status status = before_read(src_region, src, size, from);
     return status != ZCMEM_OK ? status : zcmem__move_write(dst_region, dst, from, size);
   }
   if (dst_region->ops->write == NULL && dst_region->host != NULL) {
     unsigned char *to = zcmem__region_pointer(dst_region, dst);
-    enum zcmem_status status = zcmem__move_read(src_region, to, src, size);
-    return status != ZCMEM_OK ? status : flush(dst_region, dst, size, to);
+    enum zcmem_status status = before_write(dst_region, dst, size, to);
+    if (status == ZCMEM_OK) {
+      status = zcmem__move_read(src_region, to, src, size);
+    }
+    return status != ZCMEM_OK ? status : zcmem__move_flush(dst_region, dst, size, to);
   }
   return copy_bounced(dst_region, dst, src_region, src, size, bounce);
 }
@@ -167,8 +223,12 @@ enum zcmem_status zcmem__move_fill(const struct zcmem__region *region, hal_addr_
   }
   if (region->host != NULL) {
     unsigned char *to = zcmem__region_pointer(region, dst);
+    status = before_write(region, dst, size, to);
+    if (status != ZCMEM_OK) {
+      return status;
+    }
     zcmem__move_repeat(to, pattern, pattern_size, (size_t)size);
-    return flush(region, dst, size, to);
+    return zcmem__move_flush(region, dst, size, to);
   }
   /* Whole patterns, as many as the bounce buffer holds, at a time; a pattern that is larger goes as it is. */
   if (pattern_size <= bounce) {

@@ -24,6 +24,15 @@ enum zcmem_status zcmem__move_map(const struct zcmem__region *region, hal_addr_t
 /* Undoes it. OK or EIO. */
 enum zcmem_status zcmem__move_unmap(const struct zcmem__region *region, hal_addr_t addr, hal_size_t size, void *host);
 
+/*
+ * Flush the range, which the host sees at `host`, or invalidate it, where the region is not coherent and has the
+ * callback; rounded to the region's lines, which stay within the block. A range that is mapped on demand is taken as it
+ * is: the host may see nothing beside it. OK or EIO.
+ */
+enum zcmem_status zcmem__move_flush(const struct zcmem__region *region, hal_addr_t addr, hal_size_t size, void *host);
+enum zcmem_status zcmem__move_invalidate(const struct zcmem__region *region, hal_addr_t addr, hal_size_t size,
+                                         void *host);
+
 /* The size fits a size_t: there is host memory of that size. */
 enum zcmem_status zcmem__move_read(const struct zcmem__region *region, void *dst, hal_addr_t src, hal_size_t size);
 enum zcmem_status zcmem__move_write(const struct zcmem__region *region, hal_addr_t dst, const void *src,

@@ -51,6 +51,7 @@ enum zcmem_status zcmem__region_init(struct zcmem__region *region, const struct 
   region->first = info.base;
   region->grantable = info.size;
   region->quantum = info.quantum;
+  region->cache_line = config->cache_line;
   region->max_blocks = info.max_blocks;
   zcmem__name_copy(region->name, config->name);
   region->owns_image = config->image == NULL;
@@ -64,6 +65,10 @@ static bool ranges_overlap(uint64_t a, uint64_t a_size, uint64_t b, uint64_t b_s
   return a >= b ? a - b < b_size : b - a < a_size;
 }
 
+bool zcmem__region_overlaps_host(const struct zcmem__region *region, const void *host, hal_size_t size) {
+  return region->host != NULL && ranges_overlap((uintptr_t)region->host, region->size, (uintptr_t)host, size);
+}
+
 bool zcmem__region_overlaps(const struct zcmem__region *region, const struct zcmem_region_config *config) {
   if (ranges_overlap(region->base, region->size, config->base, config->size)) {
     return true;
@@ -73,8 +78,7 @@ bool zcmem__region_overlaps(const struct zcmem__region *region, const struct zcm
                                               zcmem_heap_bytes(&heap_config))) {
     return true;
   }
-  return region->host != NULL && config->host != NULL &&
-         ranges_overlap((uintptr_t)region->host, region->size, (uintptr_t)config->host, config->size);
+  return config->host != NULL && zcmem__region_overlaps_host(region, config->host, config->size);
 }
 
 enum zcmem_status zcmem__region_bounds(const struct zcmem_block_info *block, hal_addr_t addr, hal_size_t size,
@@ -118,6 +122,34 @@ enum zcmem_status zcmem__region_begin(struct zcmem__region *region, hal_addr_t a
   status = zcmem_heap_begin_transfer(region->heap, addr, size, NULL);
   if (status != ZCMEM_OK) {
     region->stats.failed_transfers++;
+  }
+  zcmem__lock_drop(&region->lock);
+  return status;
+}
+
+enum zcmem_status zcmem__region_hold(struct zcmem__region *region, hal_addr_t addr, hal_size_t size) {
+  enum zcmem_status status = zcmem__lock_take(&region->lock);
+  if (status != ZCMEM_OK) {
+    return status;
+  }
+  status = zcmem_heap_begin_transfer(region->heap, addr, size, NULL);
+  zcmem__lock_drop(&region->lock);
+  return status;
+}
+
+enum zcmem_status zcmem__region_let_go(struct zcmem__region *region, hal_addr_t addr, bool free_it) {
+  enum zcmem_status status = zcmem__lock_take(&region->lock);
+  if (status != ZCMEM_OK) {
+    return status;
+  }
+  status = zcmem__region_end_locked(region, addr);
+  if (status == ZCMEM_OK && free_it) {
+    bool deferred = false;
+    /* ENOENT: somebody else has freed it already, deferred. */
+    if (zcmem_heap_free_deferred(region->heap, addr, &deferred) == ZCMEM_OK) {
+      region->stats.deferred_frees += deferred;
+      region->stats.frees += !deferred;
+    }
   }
   zcmem__lock_drop(&region->lock);
   return status;

@@ -27,6 +27,7 @@ struct zcmem__region {
   hal_addr_t first;     /* what the heap can hand out: from here ... */
   hal_size_t grantable; /*   this many bytes */
   hal_size_t quantum;
+  hal_size_t cache_line; /* 0: none */
   uint32_t max_blocks;
   char name[ZCMEM_NAME_MAX + 1];
   bool owns_image; /* it came from the HAL's allocator */
@@ -66,6 +67,14 @@ static inline unsigned char *zcmem__region_pointer(const struct zcmem__region *r
   return region->host == NULL ? NULL : region->host + (size_t)(addr - region->base);
 }
 
+/* How many bytes are flushed or invalidated together: 1 where the host needs neither, or can do it for any byte. */
+static inline hal_size_t zcmem__region_line(const struct zcmem__region *region) {
+  return (region->flags & ZCMEM_REGION_COHERENT) != 0 || region->cache_line == 0 ? 1 : region->cache_line;
+}
+
+/* Whether the region is mapped to some of that host memory, which is not empty. */
+bool zcmem__region_overlaps_host(const struct zcmem__region *region, const void *host, hal_size_t size);
+
 /* Whether the two regions share an address, a byte of host memory or of their images. The config's heap is valid. */
 bool zcmem__region_overlaps(const struct zcmem__region *region, const struct zcmem_region_config *config);
 
@@ -88,6 +97,13 @@ enum zcmem_status zcmem__region_begin(struct zcmem__region *region, hal_addr_t a
  * moved, and not counted.
  */
 enum zcmem_status zcmem__region_end(struct zcmem__region *region, hal_addr_t addr, uint64_t *counter, uint64_t amount);
+
+/*
+ * The same for something that holds the block longer than a call, and counts nothing: hold it, if `size` bytes from
+ * addr on are in it; let it go, and free it if the holder owns it (deferred, if others use it, too).
+ */
+enum zcmem_status zcmem__region_hold(struct zcmem__region *region, hal_addr_t addr, hal_size_t size);
+enum zcmem_status zcmem__region_let_go(struct zcmem__region *region, hal_addr_t addr, bool free_it);
 
 /* Counts a transfer that failed before it began. A lock that fails leaves it uncounted. */
 void zcmem__region_count_failed(struct zcmem__region *region);

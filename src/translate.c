@@ -29,11 +29,11 @@ enum zcmem_status zcmem_mem_host(struct zcmem_hal *hal, hal_addr_t addr, hal_siz
   return ZCMEM_OK;
 }
 
-enum zcmem_status zcmem_mem_device(struct zcmem_hal *hal, const void *ptr, hal_addr_t *addr, hal_size_t *remaining) {
+enum zcmem_status zcmem_mem_locate(struct zcmem_hal *hal, const void *ptr, struct zcmem_place *place) {
   struct zcmem_block_info block;
   hal_addr_t found = 0;
   hal_size_t mapped = UINT64_MAX, rest = 0;
-  if (hal == NULL || addr == NULL) {
+  if (hal == NULL || place == NULL) {
     return ZCMEM_EINVAL;
   }
   struct zcmem__region *region = zcmem__hal_region_of_host(hal, ptr);
@@ -52,9 +52,26 @@ enum zcmem_status zcmem_mem_device(struct zcmem_hal *hal, const void *ptr, hal_a
   }
   /* In the unused end of the last quantum, which is out of bounds, nothing remains. */
   (void)zcmem__region_bounds(&block, found, 0, &rest);
-  *addr = found;
+  *place = (struct zcmem_place){.region = (uint32_t)(region - hal->regions),
+                                .addr = found,
+                                .remaining = rest < mapped ? rest : mapped,
+                                .block = block.addr,
+                                .requested = block.requested};
+  return ZCMEM_OK;
+}
+
+enum zcmem_status zcmem_mem_device(struct zcmem_hal *hal, const void *ptr, hal_addr_t *addr, hal_size_t *remaining) {
+  struct zcmem_place place;
+  if (addr == NULL) {
+    return ZCMEM_EINVAL;
+  }
+  enum zcmem_status status = zcmem_mem_locate(hal, ptr, &place);
+  if (status != ZCMEM_OK) {
+    return status;
+  }
+  *addr = place.addr;
   if (remaining != NULL) {
-    *remaining = rest < mapped ? rest : mapped;
+    *remaining = place.remaining;
   }
   return ZCMEM_OK;
 }

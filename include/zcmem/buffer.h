@@ -44,7 +44,8 @@ typedef uint64_t zcmem_view_t;   /* an open view; 0 is none */
 /* What the device does with a buffer; at least one. A sub-buffer may have less than its parent, not more. */
 #define ZCMEM_BUFFER_READ 0x1u
 #define ZCMEM_BUFFER_WRITE 0x2u
-/* Where its bytes come from: at most one. None: fresh device memory, of which the host need not see anything. */
+/* Where its bytes come from: USE_HOST alone, or COPY_HOST and/or ALLOC_HOST. None: fresh device memory, of which the
+ * host need not see anything. */
 #define ZCMEM_BUFFER_USE_HOST 0x4u    /* the host memory given is the buffer (CL_MEM_USE_HOST_PTR) */
 #define ZCMEM_BUFFER_COPY_HOST 0x8u   /* fresh device memory, filled from the host memory given (COPY_HOST_PTR) */
 #define ZCMEM_BUFFER_ALLOC_HOST 0x10u /* fresh memory that the host can map without a copy (ALLOC_HOST_PTR) */
@@ -130,16 +131,15 @@ ZCMEM_API enum zcmem_status zcmem_buffers_get_stats(struct zcmem_buffers *buffer
 /*
  * Makes a buffer with one reference. While it is there its block cannot be freed (EBUSY; or deferred).
  *
- * OK: *buffer is the buffer. EINVAL iff a pointer is NULL; flags are unknown, have neither READ nor WRITE or more than
- * one source; host is NULL where it is needed or not NULL where it is not, or its range reaches beyond the host's
- * address space; size is 0; or the region is needed and not there. Over memory of a region that is not coherent and has
- * a cache line, EINVAL also iff the device may write and the range shares a line with other bytes of its block: host
- * and device cannot both write one line (OpenCL: CL_MISALIGNED_SUB_BUFFER_OFFSET).
- *   USE_HOST within a mapped region: ENOENT iff no live block is there; EBOUNDS iff size is more than what remains of
- *   the block (or of the mapping) from that pointer on; EBUSY iff ZCMEM_MAX_PINS uses are there.
- *   Else: the statuses of zcmem_mem_alloc; ENOTMAPPED iff ALLOC_HOST and the host cannot see or map the region, or iff
- *   the region offers no way to copy what must be copied; EIO iff the copy of COPY_HOST failed.
- * ENOMEM also iff max_buffers are there. ELOCK.
+ * OK: *buffer is the buffer. EINVAL iff a pointer is NULL; flags are unknown, have neither READ nor WRITE, or USE_HOST
+ * and another source; host is NULL where it is needed or not NULL where it is not, or its range reaches beyond the
+ * host's address space; size is 0; or the region is needed and not there. Over memory of a region that is not coherent
+ * and has a cache line, EINVAL also iff the device may write and the range shares a line with other bytes of its block:
+ * host and device cannot both write one line (OpenCL: CL_MISALIGNED_SUB_BUFFER_OFFSET). USE_HOST within a mapped
+ * region: ENOENT iff no live block is there; EBOUNDS iff size is more than what remains of the block (or of the
+ * mapping) from that pointer on; EBUSY iff ZCMEM_MAX_PINS uses are there. Else: the statuses of zcmem_mem_alloc;
+ * ENOTMAPPED iff ALLOC_HOST and the host cannot see or map the region, or iff the region offers no way to copy what
+ * must be copied; EIO iff the copy of COPY_HOST failed. ENOMEM also iff max_buffers are there. ELOCK.
  */
 ZCMEM_API enum zcmem_status zcmem_buffer_create(struct zcmem_buffers *buffers, const struct zcmem_buffer_config *config,
                                                 zcmem_buffer_t *buffer);
@@ -202,8 +202,8 @@ ZCMEM_API enum zcmem_status zcmem_buffer_end(struct zcmem_buffers *buffers, zcme
 
 /*
  * Opens a view for the host: flags ZCMEM_MAP_READ and/or ZCMEM_MAP_WRITE, whatever the buffer's mode is for the device.
- * A buffer over host memory maps to that very memory. Zero copy: invalidates what the host is going to see, where the
- * region is not coherent. Memory that the host does not see is mapped by the region's callback.
+ * A buffer over host memory maps to that very memory. Nothing is copied, flushed or invalidated: begin and end have
+ * done it. Memory that the host does not see is mapped by the region's callback.
  *
  * Statuses: as zcmem_buffer_begin; EINVAL also iff flags is 0 or unknown; and those of zcmem_mem_map for memory that is
  * mapped by a callback.
@@ -212,7 +212,8 @@ ZCMEM_API enum zcmem_status zcmem_buffer_map(struct zcmem_buffers *buffers, zcme
                                              hal_size_t size, unsigned flags, zcmem_buffer_t *other,
                                              struct zcmem_view *view);
 
-/* Ends a view of the host's: flushes what it wrote, or lets the callback unmap. Statuses: as zcmem_buffer_end. */
+/* Ends a view of the host's. Statuses: as zcmem_buffer_end, for memory mapped by a callback those of zcmem_mem_unmap.
+ */
 ZCMEM_API enum zcmem_status zcmem_buffer_unmap(struct zcmem_buffers *buffers, zcmem_view_t view);
 
 #ifdef __cplusplus

@@ -206,7 +206,8 @@ ZCMEM_API uint64_t zcmem_hal_destroy(struct zcmem_hal *hal);
  * Adds a region. Indices count from 0 in the order of adding and never change.
  *
  * OK: *index (may be NULL) is the region's. EINVAL iff hal or config is NULL, the name is empty, too long or taken,
- * kind is 0, flags has unknown bits, the heap's config is invalid, cache_line is no power of two or above the quantum,
+ * kind is 0, flags has unknown bits, the heap's config is invalid, cache_line is no power of two, above the quantum
+ * or such that base and host differ in their place in a line,
  * the host memory would reach beyond the host's address space, image is misaligned, or image is NULL and the HAL has no
  * allocator. EOVERLAP iff its addresses, the host memory it is mapped to, or the image given, overlap another region's.
  * ENOMEM iff max_regions are there, image_bytes is too small, or the allocator gave nothing. ELOCK iff a lock failed.
