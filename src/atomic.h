@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The only atomics: one 32-bit word that one side publishes and others read. Everything else is guarded by a lock.
+ * The only atomics: words that one side publishes and others read. Everything else is guarded by a lock.
  */
 #ifndef ZCMEM_ATOMIC_H
 #define ZCMEM_ATOMIC_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 struct zcmem__atomic_u32 {
@@ -24,6 +25,54 @@ static inline void zcmem__atomic_publish(struct zcmem__atomic_u32 *word, uint32_
 /* For memory that no other thread knows yet. */
 static inline void zcmem__atomic_init(struct zcmem__atomic_u32 *word, uint32_t value) {
   atomic_init(&word->value, value);
+}
+
+/* A word that holds a pointer, of data or of a function. Zero where it lies in static memory. */
+struct zcmem__atomic_word {
+  _Atomic uintptr_t value;
+};
+
+static inline uintptr_t zcmem__atomic_word_acquire(const struct zcmem__atomic_word *word) {
+  return atomic_load_explicit(&word->value, memory_order_acquire);
+}
+
+static inline void zcmem__atomic_word_publish(struct zcmem__atomic_word *word, uintptr_t value) {
+  atomic_store_explicit(&word->value, value, memory_order_release);
+}
+
+/* Publishes the value iff the word is `expected`; of several threads that expect the same one succeeds. */
+static inline bool zcmem__atomic_word_replace(struct zcmem__atomic_word *word, uintptr_t expected, uintptr_t value) {
+  return atomic_compare_exchange_strong_explicit(&word->value, &expected, value, memory_order_acq_rel,
+                                                 memory_order_acquire);
+}
+
+/*
+ * Two words that belong together. The version is odd while they are being set. A reader that saw one word of a later
+ * set (acquire) sees that set's version, too, and tries again: so it never returns words of different sets.
+ */
+struct zcmem__atomic_pair {
+  struct zcmem__atomic_u32 version;
+  struct zcmem__atomic_word first, second;
+};
+
+static inline void zcmem__atomic_pair_set(struct zcmem__atomic_pair *pair, uintptr_t first, uintptr_t second) {
+  uint32_t version;
+  do { /* an odd version is never the expected one: one thread sets at a time */
+    version = zcmem__atomic_acquire(&pair->version) & ~UINT32_C(1);
+  } while (!atomic_compare_exchange_strong_explicit(&pair->version.value, &version, version + 1, memory_order_acq_rel,
+                                                    memory_order_relaxed));
+  zcmem__atomic_word_publish(&pair->first, first);
+  zcmem__atomic_word_publish(&pair->second, second);
+  zcmem__atomic_publish(&pair->version, version + 2);
+}
+
+static inline void zcmem__atomic_pair_get(const struct zcmem__atomic_pair *pair, uintptr_t *first, uintptr_t *second) {
+  uint32_t version;
+  do {
+    version = zcmem__atomic_acquire(&pair->version);
+    *first = zcmem__atomic_word_acquire(&pair->first);
+    *second = zcmem__atomic_word_acquire(&pair->second);
+  } while (version % 2 != 0 || zcmem__atomic_acquire(&pair->version) != version);
 }
 
 #endif

@@ -3,20 +3,29 @@
  * malloc for device memory: host pointers into the regions of one default HAL, by kind (ZCMEM_KIND_DRAM, _MSMC, ...).
  * TI's own names for the same calls are in ti_malloc.h.
  *
- * Which HAL: the one given to zcmem_malloc_set_hal. Where none was given, a host device (host_device.h) is made on the
- * first call, with regions as large as the environment says: ZCMEM_DDR_BYTES (256 MiB where not set) and
- * ZCMEM_MSMC_BYTES (4 MiB), decimal with an optional K, M or G. A build with ZCMEM_NO_HOST_DEVICE makes none: every
- * allocation fails until a HAL is set.
+ * Which HAL: the one given to zcmem_malloc_set_hal. Where none was given, the first allocation makes a host device
+ * (host_device.h), with regions as large as the environment says: ZCMEM_DDR_BYTES (256 MiB where not set) and
+ * ZCMEM_MSMC_BYTES (4 MiB), each a decimal number above 0 with nothing or K, M or G (2^10, 2^20, 2^30) behind it. A
+ * value that is no such number is reported (EINVAL, with the variable's name for the function's), and the default used;
+ * with sizes that no host device can have, none is made and the call fails. A build with ZCMEM_NO_HOST_DEVICE makes
+ * none: every allocation fails (ENOENT) until a HAL is set.
  *
  * From which regions: those of the kind, in the order of adding, that have a host pointer; then those that can be
- * mapped by a callback, where each allocation is one mapping on demand (max_mappings bounds their number). So a heap
- * may be larger than what the host sees of it, or than the host's address space. Never from a region of another kind.
+ * mapped by a callback, where each allocation is one mapping on demand (max_mappings bounds their number), made and
+ * undone with it. So a heap may be larger than what the host sees of it, or than the host's address space. Never from a
+ * region of another kind. A block is one like any other: any address in it can be translated, read, pinned, put into a
+ * buffer.
  *
  * Failure: an allocation that fails returns NULL. Whatever fails or is wrong is reported to a handler, with a status:
- * by default a line on stderr for a wrong pointer, nothing for an allocation that merely found no room. A wrong pointer
- * changes nothing.
+ * by default a line on stderr for a wrong pointer or argument, nothing for an allocation that merely failed. A wrong
+ * pointer changes nothing. A pointer that was freed is wrong until it is handed out again.
  *
- * Threads: every call from any thread at any time, but see zcmem_malloc_set_hal.
+ * Threads: every call from any thread at any time, but see zcmem_malloc_set_hal. Of several threads that free one
+ * pointer one succeeds. A pin taken at the very moment of a free may find the block gone, or, where the block is mapped
+ * on demand, for a moment no mapping at the pointer; never a part of it.
+ *
+ * Cost: that of zcmem_mem_alloc and zcmem_mem_free; for a block mapped on demand also of the map and unmap callbacks,
+ * and of a look at each of max_mappings.
  */
 #ifndef ZCMEM_MALLOC_H
 #define ZCMEM_MALLOC_H
@@ -31,28 +40,33 @@ extern "C" {
 #define ZCMEM_MALLOC_ALIGN 128u
 
 /*
- * Makes hal the default (NULL: none, so that the next call makes a host device). It stays the caller's and must outlive
- * its use. A host device that was made here is ended. No other call of this header may run at the same time; blocks of
- * another HAL that was the default can be freed no more through this header.
- * OK. EBUSY iff a host device that was made here has live blocks; then nothing changes.
+ * Makes hal the default (NULL: none, so that the next allocation makes a host device). It stays the caller's and must
+ * outlive its use. A host device that was made here is ended, unless hal is its own. No other call of this header may
+ * run at the same time; blocks of another HAL that was the default can be freed no more through this header.
+ * OK. EBUSY iff a host device that was made here has live blocks; ELOCK iff a lock of its failed; then nothing changes.
  */
 ZCMEM_API enum zcmem_status zcmem_malloc_set_hal(struct zcmem_hal *hal);
 
-/* The default HAL, made now if there is none; NULL iff it cannot be made. */
+/* The default HAL, made now if there is none; NULL iff it cannot be made, which is reported. */
 ZCMEM_API struct zcmem_hal *zcmem_malloc_hal(void);
 
 /*
- * What is told when a call fails: which status, in which function, for which pointer (NULL for allocations) and size
- * (0 for frees). Called with no lock held; must not call back into this header. handler NULL: the default one.
+ * What is told when a call fails: which status, in which function (as the caller named it: "__free_ddr"), for which
+ * pointer (NULL for allocations) and size (0 for frees). Called in the thread of the call, with no lock held; must not
+ * call back into this header. handler NULL: the default one.
+ * Handler and ctx change together: no call is told to a handler with another's ctx. A call that began to report before
+ * may still reach the old handler afterwards.
  */
 typedef void (*zcmem_malloc_handler)(void *ctx, enum zcmem_status status, const char *function, const void *ptr,
                                      size_t size);
 ZCMEM_API void zcmem_malloc_set_handler(zcmem_malloc_handler handler, void *ctx);
 
 /*
- * Allocates size bytes, aligned to 128 (to `align`, a power of two, if that is more). size 0: a pointer of its own that
- * can be freed. NULL iff it fails; the handler gets EINVAL (align), ENOSPC, EFRAG, ENOMEM, ENOENT (no region of the
- * kind), ENOTMAPPED (none that the host sees), EIO (the map callback failed), ELOCK.
+ * Allocates size bytes; the pointer is a multiple of 128 (and of `align`, a power of two, if that is more; the device
+ * address then need not be). size 0: a pointer of its own, to no bytes, that can be freed. NULL iff it fails; the
+ * handler gets EINVAL (align), ENOENT (no region of the kind), ENOTMAPPED (none that the host sees, or none at that
+ * alignment); else why the last region tried could not: ENOSPC, EFRAG, ENOMEM (max_blocks are live, max_mappings
+ * ranges are mapped), EIO (the map callback failed), ELOCK; or why no host device could be made: EINVAL, ENOMEM, ELOCK.
  */
 ZCMEM_API void *zcmem_malloc(uint32_t kind, size_t size);
 ZCMEM_API void *zcmem_aligned_alloc(uint32_t kind, size_t align, size_t size);
@@ -61,18 +75,28 @@ ZCMEM_API void *zcmem_aligned_alloc(uint32_t kind, size_t align, size_t size);
 ZCMEM_API void *zcmem_calloc(uint32_t kind, size_t count, size_t size);
 
 /*
- * Resizes in place where possible, else moves; the bytes up to the smaller size are kept. ptr NULL: zcmem_malloc. size
- * 0: a block of no bytes (the pointer is not freed). NULL iff it fails: then ptr is as it was.
+ * Resizes in place where possible, else moves to a block of any region of the kind (one mapped on demand always moves,
+ * unless the size stays); the bytes up to the smaller size are kept. ptr NULL: zcmem_malloc. size 0: a block of no
+ * bytes (the pointer is not freed). A block that was aligned to more than 128 may move to one that is not.
+ * NULL iff it fails: then ptr is as it was. Reported: what zcmem_malloc and zcmem_free report. A pinned block may grow
+ * in place, no more (EBUSY). If the block has moved and the old one could not be given back (EIO, ELOCK: see
+ * zcmem_free) that is reported, and the new pointer returned.
  */
 ZCMEM_API void *zcmem_realloc(uint32_t kind, void *ptr, size_t size);
 
 /*
  * Frees. NULL: nothing. Reported, and nothing done: ENOENT: no live block of the default HAL starts there (foreign,
- * interior, freed already); EINVAL: the block is of another kind; EBUSY: it is pinned, mapped or in a buffer.
+ * interior, freed already; an alias of zcmem_hal_add_alias is foreign, too, and so is anything where there is no
+ * default HAL yet); EINVAL: the block is of another kind; EBUSY: it is pinned, mapped (by others than this header) or
+ * in a buffer; ELOCK: a lock failed before anything was done. Reported, and done: EIO: the unmap callback failed.
+ * ELOCK of a block mapped on demand: if a lock fails after the unmapping, the block is gone, but never free again.
  */
 ZCMEM_API void zcmem_free(uint32_t kind, void *ptr);
 
-/* Bytes that were asked for the live block that starts at ptr; 0 iff there is none (nothing is reported). */
+/*
+ * Bytes that were asked for the live block that starts at ptr (SIZE_MAX if it is larger). 0 where there is none, as for
+ * a block of no bytes, or where a lock fails; nothing is reported.
+ */
 ZCMEM_API size_t zcmem_malloc_size(const void *ptr);
 
 #ifdef __cplusplus

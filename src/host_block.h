@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Blocks by the host pointer to their first byte: what the malloc-shaped calls are made of.
+ *
+ * In a region with a host pointer that is arithmetic. In one that is mapped on demand each block has one mapping of the
+ * whole block, made with it and undone with it. Taking a block away from its owner (to free it, or to move it) is one
+ * step there, too: the mapping is taken first, which names the block beyond doubt for as long as it is taken; then,
+ * under the region's lock, the block becomes a zombie iff nobody else uses it. So of several threads that free one
+ * pointer exactly one succeeds, and no stale pointer tears down the mapping of another block.
+ *
+ * An alias (zcmem_hal_add_alias) is not the pointer that was given and names no block here.
+ */
+#ifndef ZCMEM_HOST_BLOCK_H
+#define ZCMEM_HOST_BLOCK_H
+
+#include "hal_impl.h"
+
+/* A block that was taken: it lives for nobody but the taker, and so do its bytes at `host`. */
+struct zcmem__host_block {
+  struct zcmem__region *region;
+  hal_addr_t addr;
+  hal_size_t requested;
+  struct zcmem__mapping *entry; /* its mapping on demand; NULL in a region with a host pointer */
+  hal_size_t mapped;            /*   bytes that it maps */
+  void *host;
+};
+
+/*
+ * Allocates from the regions of the kind: those with a host pointer, then those with a map callback, each in the order
+ * of adding. *host is a multiple of `align`, a power of two. A failure is that of the last region tried; ENOENT: no
+ * region of the kind; ENOTMAPPED: none that the host sees, or none at such an alignment; EINVAL: align; EIO, ELOCK.
+ */
+enum zcmem_status zcmem__host_block_alloc(struct zcmem_hal *hal, uint32_t kind, size_t size, size_t align, void **host);
+
+/*
+ * Takes a block from its owner. ENOENT: no live block starts there. EINVAL: it is of another kind. EBUSY: it is pinned,
+ * mapped or in a transfer. ELOCK. Then nothing has changed.
+ */
+enum zcmem_status zcmem__host_block_take(struct zcmem_hal *hal, uint32_t kind, void *host,
+                                         struct zcmem__host_block *taken);
+
+/*
+ * Unmaps and frees a block that was taken. EIO: the unmap callback failed; the block is free all the same. ELOCK: it is
+ * unmapped, and in use for good.
+ */
+enum zcmem_status zcmem__host_block_end(struct zcmem_hal *hal, const struct zcmem__host_block *taken);
+
+/* Both, in one step where the region has a host pointer. */
+enum zcmem_status zcmem__host_block_free(struct zcmem_hal *hal, uint32_t kind, void *host);
+
+/*
+ * Resizes in place. Statuses of zcmem__host_block_take; ENOSPC, EFRAG: not in place. A block mapped on demand keeps its
+ * size: its mapping could neither grow nor, where unmapping writes back, be left longer than the block.
+ */
+enum zcmem_status zcmem__host_block_resize(struct zcmem_hal *hal, uint32_t kind, void *host, size_t size);
+
+/* The live block that starts at the pointer, and its region. ENOENT, ELOCK. */
+enum zcmem_status zcmem__host_block_find(struct zcmem_hal *hal, const void *host, struct zcmem__region **region,
+                                         struct zcmem_block_info *block);
+
+#endif
