@@ -42,6 +42,11 @@ static unsigned char *host_of(const struct zcmem__buffer *buffer, const struct z
   return buffer->host == NULL ? NULL : buffer->host + (size_t)(view->device.first - buffer->addr);
 }
 
+/* Whether it excludes others by device address, too: of a shadow the host sees and uses the original alone. */
+static bool touches_device(const struct zcmem__buffer *buffer, const struct zcmem__view *view) {
+  return !(buffer->shadow && view->of_host);
+}
+
 /* ---------------------------------------------------------------------------------------- with the lock held -- */
 
 /*
@@ -52,8 +57,11 @@ static struct zcmem__view *excluded_by(const struct zcmem_buffers *buffers, cons
                                        const struct zcmem__view *wanted) {
   hal_size_t mask = zcmem__region_line(buffer->region) - 1;
   bool only_writers = !writes(wanted);
-  struct zcmem__interval *found =
-      zcmem__interval_find(&buffers->device, wanted->device.first & ~mask, wanted->device.last | mask, only_writers);
+  struct zcmem__interval *found = NULL;
+  if (touches_device(buffer, wanted)) {
+    found =
+        zcmem__interval_find(&buffers->device, wanted->device.first & ~mask, wanted->device.last | mask, only_writers);
+  }
   if (found != NULL) {
     return view_of(found);
   }
@@ -93,6 +101,7 @@ static enum zcmem_status enter(struct zcmem_buffers *buffers, const struct wish 
     set_range(&made->host, (uintptr_t)host_of(buffer, made), wish->size, exclusive);
   }
   made->mode = mode;
+  made->of_host = wish->of_host;
   made->in_sets = (buffer->flags & ZCMEM_BUFFER_ALIAS) == 0;
   if (made->in_sets) {
     struct zcmem__view *excluder = excluded_by(buffers, buffer, made);
@@ -103,14 +112,15 @@ static enum zcmem_status enter(struct zcmem_buffers *buffers, const struct wish 
       }
       return ZCMEM_EOVERLAP;
     }
-    zcmem__interval_insert(&buffers->device, &made->device);
+    if (touches_device(buffer, made)) {
+      zcmem__interval_insert(&buffers->device, &made->device);
+    }
     if (buffer->shadow) {
       zcmem__interval_insert(&buffers->host, &made->host);
     }
   }
   buffers->unused_view = made->next;
   made->buffer = (uint32_t)(buffer - buffers->buffers);
-  made->of_host = wish->of_host;
   made->mapped = NULL;
   buffer->uses++;
   buffer->views++;
@@ -123,7 +133,9 @@ static enum zcmem_status enter(struct zcmem_buffers *buffers, const struct wish 
 static struct zcmem__buffer_rest leave(struct zcmem_buffers *buffers, struct zcmem__view *view) {
   struct zcmem__buffer *buffer = buffer_of(buffers, view);
   if (view->in_sets) {
-    zcmem__interval_remove(&buffers->device, &view->device);
+    if (touches_device(buffer, view)) {
+      zcmem__interval_remove(&buffers->device, &view->device);
+    }
     if (buffer->shadow) {
       zcmem__interval_remove(&buffers->host, &view->host);
     }
