@@ -17,9 +17,11 @@ static void print_help(const struct bench_command *command) {
   printf("  %-22s %s\n", "--help", "this text");
 }
 
-static bool read_number(const char *text, uint64_t *value) {
+/* A number at *text, which is moved behind it. */
+static bool read_number(const char **text, uint64_t *value) {
+  static const char suffixes[] = "KMG";
   uint64_t n = 0;
-  const char *p = text;
+  const char *p = *text;
   if (*p < '0' || *p > '9') {
     return false;
   }
@@ -31,18 +33,73 @@ static bool read_number(const char *text, uint64_t *value) {
     n = n * 10 + digit;
   }
   unsigned shift = 0;
-  if (*p != 0) {
-    static const char suffixes[] = "KMG";
-    const char *s = strchr(suffixes, *p);
-    if (!s || p[1] != 0) {
-      return false;
-    }
-    shift = 10u * (unsigned)(s - suffixes + 1);
+  const char *suffix = *p ? strchr(suffixes, *p) : NULL;
+  if (suffix) {
+    shift = 10u * (unsigned)(suffix - suffixes + 1);
+    p++;
   }
   if (n > UINT64_MAX >> shift) {
     return false;
   }
   *value = n << shift;
+  *text = p;
+  return true;
+}
+
+/* A number within the option's limits. */
+static bool read_limited(const struct bench_option *o, const char **text, uint64_t *value) {
+  return read_number(text, value) && *value >= o->min && *value <= o->max;
+}
+
+static bool read_range(const struct bench_option *o, const char **text, struct bench_range *range) {
+  if (!read_limited(o, text, &range->min)) {
+    return false;
+  }
+  range->max = range->min;
+  if (**text == '-') {
+    ++*text;
+    return read_limited(o, text, &range->max) && range->max >= range->min;
+  }
+  return true;
+}
+
+/* Numbers or ranges with commas between them. A list given again replaces the first one. */
+static bool read_list(const struct bench_option *o, const char *text) {
+  struct bench_numbers *numbers = o->to;
+  struct bench_ranges *ranges = o->to;
+  uint32_t count = 0;
+  do {
+    if (count == BENCH_MAX_LIST) {
+      return false;
+    }
+    if (o->kind == BENCH_NUMBERS ? !read_limited(o, &text, &numbers->value[count])
+                                 : !read_range(o, &text, &ranges->range[count])) {
+      return false;
+    }
+    count++;
+  } while (*text == ',' && text++);
+  *(o->kind == BENCH_NUMBERS ? &numbers->count : &ranges->count) = count;
+  return *text == 0;
+}
+
+static bool read_choice(const struct bench_option *o, const char *text) {
+  size_t n = strlen(text);
+  uint32_t index = 0;
+  for (const char *at = o->value; at; at = strchr(at, '|') ? strchr(at, '|') + 1 : NULL, index++) {
+    if (strncmp(at, text, n) == 0 && (at[n] == '|' || at[n] == 0)) {
+      *(uint32_t *)o->to = index;
+      return true;
+    }
+  }
+  return false;
+}
+
+static bool read_whole(const struct bench_option *o, const char *text) {
+  uint64_t n;
+  if (!read_limited(o, &text, &n) || *text) {
+    return false;
+  }
+  *(uint64_t *)o->to = n;
   return true;
 }
 
@@ -55,26 +112,42 @@ static const struct bench_option *find_option(const struct bench_command *comman
   return NULL;
 }
 
-static bool store(const struct bench_command *command, const struct bench_option *o, const char *text) {
-  if (o->kind == BENCH_NUMBER) {
-    uint64_t n;
-    if (!read_number(text, &n) || n < o->min || n > o->max) {
-      fprintf(stderr, "zcmem-bench %s: %s takes a number from %llu to %llu, not '%s'\n", command->name, o->name,
-              (unsigned long long)o->min, (unsigned long long)o->max, text);
-      return false;
-    }
-    *(uint64_t *)o->to = n;
-  } else if (o->kind == BENCH_TEXT) {
-    *(const char **)o->to = text;
+static bool complain(const struct bench_command *command, const struct bench_option *o, const char *text) {
+  fprintf(stderr, "zcmem-bench %s: %s takes ", command->name, o->name);
+  if (o->kind == BENCH_CHOICE) {
+    fprintf(stderr, "%s", o->value);
   } else {
-    struct bench_texts *texts = o->to;
-    if (texts->count == BENCH_MAX_TEXTS) {
-      fprintf(stderr, "zcmem-bench %s: %s is given more than %u times\n", command->name, o->name, BENCH_MAX_TEXTS);
+    const char *what = o->kind == BENCH_NUMBER ? "a number" : o->kind == BENCH_NUMBERS ? "numbers" : "sizes (N or N-M)";
+    fprintf(stderr, "%s from %llu to %llu", what, (unsigned long long)o->min, (unsigned long long)o->max);
+  }
+  fprintf(stderr, ", not '%s'\n", text);
+  return false;
+}
+
+static bool store(const struct bench_command *command, const struct bench_option *o, const char *text) {
+  struct bench_texts *texts = o->to;
+  switch (o->kind) {
+  case BENCH_NUMBER:
+    return read_whole(o, text) || complain(command, o, text);
+  case BENCH_NUMBERS:
+  case BENCH_RANGES:
+    return read_list(o, text) || complain(command, o, text);
+  case BENCH_CHOICE:
+    return read_choice(o, text) || complain(command, o, text);
+  case BENCH_TEXT:
+    *(const char **)o->to = text;
+    return true;
+  case BENCH_TEXTS:
+    if (texts->count == BENCH_MAX_LIST) {
+      fprintf(stderr, "zcmem-bench %s: %s is given more than %u times\n", command->name, o->name, BENCH_MAX_LIST);
       return false;
     }
     texts->text[texts->count++] = text;
+    return true;
+  case BENCH_FLAG:
+    break;
   }
-  return true;
+  return false;
 }
 
 bool bench_args_parse(const struct bench_command *command, int argc, char **argv, int *operands, int *exit_status) {

@@ -10,17 +10,35 @@
 enum { BENCH_OK = 0, BENCH_FAILED = 1, BENCH_USAGE = 2 };
 
 enum bench_option_kind {
-  BENCH_FLAG,   /* bool */
-  BENCH_NUMBER, /* uint64_t, at most `max`; K, M, G behind it mean 2^10, 2^20, 2^30 */
-  BENCH_TEXT,   /* const char * */
-  BENCH_TEXTS   /* struct bench_texts: the option may be given several times */
+  BENCH_FLAG,    /* bool */
+  BENCH_NUMBER,  /* uint64_t, at most `max`; K, M, G behind it mean 2^10, 2^20, 2^30 */
+  BENCH_NUMBERS, /* struct bench_numbers: as BENCH_NUMBER, with commas between them */
+  BENCH_RANGES,  /* struct bench_ranges: N or N-M, with commas between them */
+  BENCH_CHOICE,  /* uint32_t: which of the words of `value`, which stand there as in "on|off" */
+  BENCH_TEXT,    /* const char * */
+  BENCH_TEXTS    /* struct bench_texts: the option may be given several times */
 };
 
-#define BENCH_MAX_TEXTS 16u
+/* The most texts, numbers or ranges that an option takes. */
+#define BENCH_MAX_LIST 16u
 
 struct bench_texts {
   uint32_t count;
-  const char *text[BENCH_MAX_TEXTS];
+  const char *text[BENCH_MAX_LIST];
+};
+
+struct bench_numbers {
+  uint32_t count;
+  uint64_t value[BENCH_MAX_LIST];
+};
+
+struct bench_range {
+  uint64_t min, max;
+};
+
+struct bench_ranges {
+  uint32_t count;
+  struct bench_range range[BENCH_MAX_LIST];
 };
 
 struct bench_option {
@@ -28,7 +46,7 @@ struct bench_option {
   const char *value; /* what stands for the value in the help; NULL for a flag */
   enum bench_option_kind kind;
   void *to;
-  uint64_t min, max; /* of a number */
+  uint64_t min, max; /* of each number */
   const char *help;
 };
 

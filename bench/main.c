@@ -2,6 +2,7 @@
 /* zcmem-bench: measures zcmem on recorded traces and on synthetic workloads, beside other allocators. */
 #include "args.h"
 #include "commands.h"
+#include "peers.h"
 #include "report.h"
 
 #include <stdio.h>
@@ -10,12 +11,22 @@
 static const struct {
   const char *name;
   int (*run)(int argc, char **argv);
+  bool hosts; /* measures the host's mallocs, too */
   const char *help;
 } commands[] = {
-    {"replay", bench_command_replay, "replay traces through the HAL facade; check that no two blocks overlap; time it"},
-    {"fit", bench_command_fit, "the smallest region in which a trace replays, relative to its peak of live bytes"},
-    {"heap", bench_command_heap, "speed of the bare heap on synthetic workloads, beside other allocators"},
-    {"convert", bench_command_convert, "convert a trace between the text and the compact form"},
+    {"pair", bench_command_pair, true, "one block of a size, allocated and freed"},
+    {"steady", bench_command_steady, true, "a random one of many live blocks is replaced"},
+    {"sizes", bench_command_sizes, true, "the same for small, mixed and large sizes"},
+    {"fifo", bench_command_fifo, true, "the oldest block is replaced"},
+    {"ramp", bench_command_ramp, true, "many blocks allocated, then freed; the sizes change from phase to phase"},
+    {"load90", bench_command_load90, true, "steady, in a region that is full to 90 %"},
+    {"threads", bench_command_threads, true, "steady in several threads that share a region"},
+    {"handoff", bench_command_handoff, true, "one thread allocates, another one frees"},
+    {"translate", bench_command_translate, false, "device to host address and back"},
+    {"heap", bench_command_heap, false, "the bare heap on all of the single-threaded workloads"},
+    {"replay", bench_command_replay, false, "traces through the facade; check that no two blocks overlap; time it"},
+    {"fit", bench_command_fit, false, "the smallest region in which a trace replays, over its peak of live bytes"},
+    {"convert", bench_command_convert, false, "convert a trace between the text and the compact form"},
 };
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])
 
@@ -54,7 +65,21 @@ static bool asks_for_help(int argc, char **argv) {
   return false;
 }
 
+static bool needs_hosts(int argc, char **argv) {
+  for (size_t i = 0; i < COMMAND_COUNT; i++) {
+    for (int k = 1; k < argc && commands[i].hosts; k++) {
+      if (strcmp(argv[k], commands[i].name) == 0) {
+        return !asks_for_help(argc, argv);
+      }
+    }
+  }
+  return false;
+}
+
 int main(int argc, char **argv) {
+  if (needs_hosts(argc, argv)) {
+    bench_host_prepare(argv);
+  }
   bool csv = take_csv(&argc, argv);
   if (argc < 2) {
     fputs("zcmem-bench: usage: zcmem-bench COMMAND [OPTION]... (try --help)\n", stderr);

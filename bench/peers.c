@@ -1,85 +1,30 @@
 /* SPDX-License-Identifier: MIT */
 #include "peers.h"
 
+#include "args.h"
 #include "report.h"
-#include "trace.h"
-
-#include <zcmem/heap.h>
+#include "settings.h"
 
 #include <dlfcn.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define ALIGNMENT 128u
+/* ------------------------------------------------------------------------------------------------- the driver -- */
 
-/* ------------------------------------------------------------------------------------------------------ zcmem -- */
-
-struct zcmem_peer {
-  struct zcmem_heap *heap;
-  void *memory;
-};
-
-static void *zcmem_create(uint64_t bytes, uint32_t max_live) {
-  const struct zcmem_heap_config config = {
-      .base = UINT64_C(1) << 40,
-      .size = bytes,
-      .quantum = ALIGNMENT,
-      .max_blocks = max_live > ZCMEM_MAX_BLOCKS / 2 ? ZCMEM_MAX_BLOCKS : 2 * max_live,
-      .flags = ZCMEM_HEAP_ZEROED,
-  };
-  const size_t align = 64;
-  size_t image_bytes = zcmem_heap_bytes(&config);
-  struct zcmem_peer *self = calloc(1, sizeof *self);
-  char *memory = image_bytes ? calloc(1, image_bytes + align) : NULL;
-  if (!self || !memory) {
-    free(self);
-    free(memory);
-    return NULL;
-  }
-  self->memory = memory;
-  void *image = memory + (align - (uintptr_t)memory % align) % align;
-  if (zcmem_heap_init(image, image_bytes, &config, &self->heap) != ZCMEM_OK) {
-    free(memory);
-    free(self);
-    return NULL;
-  }
-  return self;
-}
-
-static void zcmem_destroy(void *memory) {
-  struct zcmem_peer *self = memory;
-  free(self->memory);
-  free(self);
-}
-
-static bool zcmem_alloc(void *memory, uint64_t size, uint64_t *addr) {
-  const struct zcmem_peer *self = memory;
-  return zcmem_heap_alloc(self->heap, size, ALIGNMENT, addr) == ZCMEM_OK;
-}
-
-static void zcmem_free(void *memory, uint64_t addr) {
-  const struct zcmem_peer *self = memory;
-  enum zcmem_status status = zcmem_heap_free(self->heap, addr);
-  if (status != ZCMEM_OK) { /* figures of a heap that refuses a correct free would mean nothing */
-    bench_error("zcmem: free of 0x%" PRIx64 ": %s", addr, zcmem_status_string(status));
-    abort();
-  }
-}
-
-const struct bench_peer bench_peer_zcmem = {"zcmem", zcmem_create, zcmem_destroy, zcmem_alloc, zcmem_free};
-
-/* ------------------------------------------------------------------------------------------------ the driver -- */
-
-static void *driver_create(uint64_t bytes, uint32_t max_live) {
+static void *driver_create(uint64_t bytes, uint64_t base, uint32_t max_live) {
   (void)bytes;
   (void)max_live;
-  return calloc(1, sizeof(uint64_t));
+  uint64_t *next = malloc(sizeof *next);
+  if (next) {
+    *next = base;
+  }
+  return next;
 }
 
-static bool driver_alloc(void *self, uint64_t size, uint64_t *addr) {
+static bool driver_alloc(void *self, uint64_t size, uint64_t align, uint64_t *addr) {
   uint64_t *next = self;
+  (void)align;
   *addr = *next;
   *next += size;
   return true;
@@ -90,27 +35,49 @@ static void driver_free(void *self, uint64_t addr) {
   (void)addr;
 }
 
-const struct bench_peer bench_peer_driver = {"driver", driver_create, free, driver_alloc, driver_free};
+const struct bench_peer bench_peer_driver = {"driver", 0, driver_create, free, driver_alloc, driver_free};
 
-/* --------------------------------------------------------------------------------------------- shared objects -- */
+/* ------------------------------------------------------------------------------------------------- the line-up -- */
 
-static const char *append(struct bench_peers *peers, const struct bench_peer *peer) {
+static const char *append(struct bench_lineup *lineup, const struct bench_peer *peer, bool locked) {
+  static const char suffix[] = "+mutex";
   if (!peer->name || !peer->create || !peer->destroy || !peer->alloc || !peer->free) {
     return "has an incomplete allocator";
   }
-  if (peers->count == BENCH_MAX_PEERS) {
+  if (strlen(peer->name) + sizeof suffix > BENCH_MAX_NAME || strpbrk(peer->name, ",\"\r\n")) {
+    return "has an allocator whose name is too long or has commas in it";
+  }
+  if (lineup->count == BENCH_MAX_ENTRIES) {
     return "has more allocators than fit";
   }
-  for (uint32_t i = 0; i < peers->count; i++) {
-    if (strcmp(peers->peer[i]->name, peer->name) == 0) {
+  struct bench_entry *entry = &lineup->entry[lineup->count];
+  *entry = (struct bench_entry){.peer = peer, .locked = locked};
+  snprintf(entry->name, sizeof entry->name, "%s%s", peer->name, locked ? suffix : "");
+  for (uint32_t i = 0; i < lineup->count; i++) {
+    if (strcmp(lineup->entry[i].name, entry->name) == 0) {
       return "has an allocator whose name is taken";
     }
   }
-  peers->peer[peers->count++] = peer;
+  lineup->count++;
   return NULL;
 }
 
-bool bench_peers_load(struct bench_peers *peers, const char *path) {
+/* The variants of one allocator that the kind of line-up calls for. */
+static const char *append_variants(struct bench_lineup *lineup, enum bench_lineup_kind kind,
+                                   const struct bench_peer *peer) {
+  const char *what = NULL;
+  bool safe = peer->flags & BENCH_PEER_THREAD_SAFE;
+  if (safe || kind != BENCH_THREADED) {
+    what = append(lineup, peer, false);
+  }
+  if (!what && !safe && kind != BENCH_BARE) {
+    what = append(lineup, peer, true);
+  }
+  return what;
+}
+
+/* NULL: a message was printed. What is loaded stays loaded. */
+static const struct bench_peer_list *load(const char *path) {
   char local[4096];
   if (!strchr(path, '/')) { /* or dlopen would look among the system's libraries */
     snprintf(local, sizeof local, "./%s", path);
@@ -119,15 +86,64 @@ bool bench_peers_load(struct bench_peers *peers, const char *path) {
   void *object = dlopen(path, RTLD_NOW | RTLD_LOCAL);
   if (!object) {
     bench_error("%s", dlerror());
-    return false;
+    return NULL;
   }
   const struct bench_peer_list *list = dlsym(object, ZCMEM_BENCH_PEERS);
-  if (!list || list->version != 1) {
-    bench_error("%s: exports no " ZCMEM_BENCH_PEERS " of version 1", path);
-    return false;
+  if (!list || list->version != BENCH_PEER_VERSION) {
+    bench_error("%s: exports no " ZCMEM_BENCH_PEERS " of version %u", path, BENCH_PEER_VERSION);
+    return NULL;
   }
+  return list;
+}
+
+static bool in_list(const char *list, const char *name) {
+  size_t n = strlen(name);
+  for (const char *at = list; at; at = strchr(at, ',') ? strchr(at, ',') + 1 : NULL) {
+    if (strncmp(at, name, n) == 0 && (at[n] == ',' || at[n] == 0)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+/* Drops what --only does not name. False: it names one that is not there. */
+static bool apply_only(struct bench_lineup *lineup) {
+  uint32_t kept = 0;
+  uint32_t named = 1;
+  for (const char *at = bench_settings.only; (at = strchr(at, ',')) != NULL; at++) {
+    named++;
+  }
+  for (uint32_t i = 0; i < lineup->count; i++) {
+    if (in_list(bench_settings.only, lineup->entry[i].name)) {
+      lineup->entry[kept++] = lineup->entry[i];
+    }
+  }
+  lineup->count = kept;
+  return kept == named;
+}
+
+bool bench_entry_is_zcmem(const struct bench_entry *entry) {
+  return entry->peer == &bench_peer_hal || entry->peer == &bench_peer_heap;
+}
+
+/*
+ * The shared objects are loaded before the host's mallocs: a C++ library that comes with one of these, and that a peer
+ * needs as well, would take its operator new from the malloc.
+ */
+static bool load_all(const struct bench_peer_list **lists) {
+  for (uint32_t i = 0; i < bench_settings.peers.count; i++) {
+    lists[i] = load(bench_settings.peers.text[i]);
+    if (!lists[i]) {
+      return false;
+    }
+  }
+  return true;
+}
+
+static bool append_list(struct bench_lineup *lineup, enum bench_lineup_kind kind, const struct bench_peer_list *list,
+                        const char *path) {
   for (uint32_t i = 0; i < list->count; i++) {
-    const char *what = append(peers, &list->peers[i]);
+    const char *what = append_variants(lineup, kind, &list->peers[i]);
     if (what) {
       bench_error("%s: %s", path, what);
       return false;
@@ -136,30 +152,34 @@ bool bench_peers_load(struct bench_peers *peers, const char *path) {
   return true;
 }
 
-/* ---------------------------------------------------------------------------------------------------- checked -- */
-
-static void complain(struct bench_checked *self, const char *what) {
-  if (what && !self->what) {
-    self->what = what;
+int bench_lineup_gather(struct bench_lineup *lineup, enum bench_lineup_kind kind, const char *command) {
+  bool heap = bench_settings.layer == BENCH_LAYER_HEAP;
+  const struct bench_peer *zcmem = heap ? &bench_peer_heap : &bench_peer_hal;
+  const struct bench_peer *hosts[3];
+  const struct bench_peer_list *lists[BENCH_MAX_LIST];
+  *lineup = (struct bench_lineup){.count = 0};
+  if (heap && kind == BENCH_FACADE) {
+    kind = BENCH_BARE;
   }
-}
-
-static bool checked_alloc(void *memory, uint64_t size, uint64_t *addr) {
-  struct bench_checked *self = memory;
-  if (!self->inner->alloc(self->self, size, addr)) {
-    return false;
+  if (!load_all(lists)) {
+    return BENCH_FAILED;
   }
-  if (*addr % ALIGNMENT != 0) {
-    complain(self, "a block is misaligned");
+  append(lineup, zcmem, kind == BENCH_THREADED && !(zcmem->flags & BENCH_PEER_THREAD_SAFE));
+  uint32_t host_count = kind == BENCH_BARE ? 0 : bench_host_peers(hosts);
+  for (uint32_t i = 0; i < host_count; i++) {
+    append(lineup, hosts[i], false);
   }
-  complain(self, bench_overlap_add(&self->set, *addr, bench_trace_round(size, ALIGNMENT)));
-  return true;
+  for (uint32_t i = 0; i < bench_settings.peers.count; i++) {
+    if (!append_list(lineup, kind, lists[i], bench_settings.peers.text[i])) {
+      return BENCH_FAILED;
+    }
+  }
+  if (bench_settings.only && !apply_only(lineup)) {
+    bench_error("%s: --only %s names an allocator that is not there", command, bench_settings.only);
+    return BENCH_USAGE;
+  }
+  if (bench_settings.driver && !bench_settings.check && lineup->count < BENCH_MAX_ENTRIES) {
+    append(lineup, &bench_peer_driver, false);
+  }
+  return BENCH_OK;
 }
-
-static void checked_free(void *memory, uint64_t addr) {
-  struct bench_checked *self = memory;
-  complain(self, bench_overlap_remove(&self->set, addr));
-  self->inner->free(self->self, addr);
-}
-
-const struct bench_peer bench_peer_checked = {"checked", NULL, NULL, checked_alloc, checked_free};

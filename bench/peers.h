@@ -1,36 +1,54 @@
 /* SPDX-License-Identifier: MIT */
-/* The allocators that `zcmem-bench heap` measures: zcmem's heap, those of shared objects, and helpers around them. */
+/* The allocators that a command measures: zcmem, the host's mallocs, those of shared objects. */
 #ifndef ZCMEM_BENCH_PEERS_H
 #define ZCMEM_BENCH_PEERS_H
 
-#include "overlap.h"
 #include "peer.h"
 
-#define BENCH_MAX_PEERS 32u
+#define BENCH_MAX_ENTRIES 32u
+#define BENCH_MAX_NAME 64u
 
-struct bench_peers {
-  const struct bench_peer *peer[BENCH_MAX_PEERS];
+/* One line of the report. */
+struct bench_entry {
+  char name[BENCH_MAX_NAME];
+  const struct bench_peer *peer;
+  bool locked; /* the bench puts a mutex around it */
+};
+
+struct bench_lineup {
+  struct bench_entry entry[BENCH_MAX_ENTRIES];
   uint32_t count;
 };
 
-/* zcmem's heap. Always called "zcmem". */
-extern const struct bench_peer bench_peer_zcmem;
+enum bench_lineup_kind {
+  BENCH_BARE,    /* zcmem's bare heap and the peers as they are */
+  BENCH_FACADE,  /* the facade, the host's mallocs, and the peers that are not thread-safe with a mutex, too */
+  BENCH_THREADED /* the same, but none without a mutex */
+};
+
+/*
+ * Gathers what is to be measured from bench_settings (--layer heap makes BENCH_FACADE BENCH_BARE), zcmem first. Answers
+ * BENCH_OK, or after a message what to end with. `command` is named in it.
+ */
+int bench_lineup_gather(struct bench_lineup *lineup, enum bench_lineup_kind kind, const char *command);
+
+/* Is it zcmem, at whatever layer? */
+bool bench_entry_is_zcmem(const struct bench_entry *entry);
+
+/* zcmem's facade and its bare heap. Both are called "zcmem". */
+extern const struct bench_peer bench_peer_hal;
+extern const struct bench_peer bench_peer_heap;
 
 /* No allocator: counts addresses up. What it takes is what the driver's loops cost. */
 extern const struct bench_peer bench_peer_driver;
 
-/* Appends those that a shared object exports; it stays loaded. False: a message was printed. */
-bool bench_peers_load(struct bench_peers *peers, const char *path);
+/*
+ * Before anything is printed, by a command that measures the host's mallocs: starts the program again, once, with the
+ * environment that glibc needs to be able to load jemalloc.
+ */
+void bench_host_prepare(char **argv);
 
-/* An allocator of which every answer is checked: aligned, and no overlap with what is live. */
-struct bench_checked {
-  const struct bench_peer *inner;
-  void *self;
-  struct bench_overlap set;
-  const char *what; /* the first thing found wrong, or NULL */
-};
-
-/* Its create is not to be called: self is a struct bench_checked whose inner and self are set. */
-extern const struct bench_peer bench_peer_checked;
+/* The host's mallocs that are there, at most 3. */
+uint32_t bench_host_peers(const struct bench_peer **peers);
 
 #endif

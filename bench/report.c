@@ -83,3 +83,13 @@ void bench_row_count(const char *workload, const char *parameters, const char *a
   printf("%" PRIu64 ",%s\n", value, unit);
   fflush(stdout);
 }
+
+void bench_row_spread(const char *workload, const char *parameters, const char *allocator, const char *metric,
+                      const struct bench_spread *spread, int digits, const char *unit) {
+  char name[64];
+  bench_row(workload, parameters, allocator, metric, spread->median, digits, unit);
+  snprintf(name, sizeof name, "%s_min", metric);
+  bench_row(workload, parameters, allocator, name, spread->min, digits, unit);
+  snprintf(name, sizeof name, "%s_max", metric);
+  bench_row(workload, parameters, allocator, name, spread->max, digits, unit);
+}

@@ -3,6 +3,8 @@
 #ifndef ZCMEM_BENCH_REPORT_H
 #define ZCMEM_BENCH_REPORT_H
 
+#include "measure.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -25,6 +27,9 @@ void bench_row(const char *workload, const char *parameters, const char *allocat
                int digits, const char *unit);
 void bench_row_count(const char *workload, const char *parameters, const char *allocator, const char *metric,
                      uint64_t value, const char *unit);
+/* Three rows: METRIC (the median), METRIC_min and METRIC_max. */
+void bench_row_spread(const char *workload, const char *parameters, const char *allocator, const char *metric,
+                      const struct bench_spread *spread, int digits, const char *unit);
 
 /* One line on stderr: "zcmem-bench: ...". */
 void bench_error(const char *format, ...) BENCH_PRINTF(1, 2);

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "workload.h"
 
+#include "settings.h"
 #include "trace.h"
 
+#include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define KIB 1024u
@@ -12,20 +15,23 @@
 /* load 1/3: a region of three times the live bytes, in which nobody runs out of room. */
 #define ROOMY (1.0 / 3.0)
 
+/* A pair has a region that does not depend on its size, if that is not too large for it. */
+#define PAIR_REGION ((uint64_t)64 * MIB)
+
 const struct bench_workload bench_workloads[] = {
-    {"pair-128", BENCH_PAIR, BENCH_UNIFORM, 1, 128, 128, 2000000, 128.0 / (64 * MIB)},
-    {"pair-4k", BENCH_PAIR, BENCH_UNIFORM, 1, 4 * KIB, 4 * KIB, 2000000, 4.0 * KIB / (64 * MIB)},
-    {"pair-64k", BENCH_PAIR, BENCH_UNIFORM, 1, 64 * KIB, 64 * KIB, 2000000, 64.0 * KIB / (64 * MIB)},
-    {"steady-1k", BENCH_RANDOM, BENCH_LOG_UNIFORM, 1 * KIB, 64, 64 * KIB, 500000, ROOMY},
-    {"steady-32k", BENCH_RANDOM, BENCH_LOG_UNIFORM, 32 * KIB, 64, 64 * KIB, 500000, ROOMY},
-    {"steady-1m", BENCH_RANDOM, BENCH_LOG_UNIFORM, MIB, 64, 64 * KIB, 1000000, ROOMY},
-    {"mixed-1m", BENCH_RANDOM, BENCH_LOG_UNIFORM, 8 * KIB, 64, MIB, 500000, ROOMY},
-    {"large", BENCH_RANDOM, BENCH_LOG_UNIFORM, 2 * KIB, 128 * KIB, 4 * MIB, 500000, ROOMY},
-    {"small", BENCH_RANDOM, BENCH_LOG_UNIFORM, 32 * KIB, 64, KIB, 500000, ROOMY},
-    {"uniform", BENCH_RANDOM, BENCH_UNIFORM, 32 * KIB, 64, 64 * KIB, 500000, ROOMY},
-    {"fifo", BENCH_FIFO, BENCH_LOG_UNIFORM, 32 * KIB, 64, 64 * KIB, 500000, ROOMY},
-    {"ramp", BENCH_RAMP, BENCH_LOG_UNIFORM, 16 * KIB, 64, 256 * KIB, 16 * 16 * KIB, ROOMY},
-    {"load90", BENCH_RANDOM, BENCH_LOG_UNIFORM, 32 * KIB, 64, 64 * KIB, 500000, 0.9},
+    {"pair-128", "pair", BENCH_PAIR, BENCH_UNIFORM, 1, 128, 128, 2000000, 1},
+    {"pair-4k", "pair", BENCH_PAIR, BENCH_UNIFORM, 1, 4 * KIB, 4 * KIB, 2000000, 1},
+    {"pair-64k", "pair", BENCH_PAIR, BENCH_UNIFORM, 1, 64 * KIB, 64 * KIB, 2000000, 1},
+    {"steady-1k", "steady", BENCH_RANDOM, BENCH_LOG_UNIFORM, 1 * KIB, 64, 64 * KIB, 500000, ROOMY},
+    {"steady-32k", "steady", BENCH_RANDOM, BENCH_LOG_UNIFORM, 32 * KIB, 64, 64 * KIB, 500000, ROOMY},
+    {"steady-1m", "steady", BENCH_RANDOM, BENCH_LOG_UNIFORM, MIB, 64, 64 * KIB, 1000000, ROOMY},
+    {"small", "sizes", BENCH_RANDOM, BENCH_LOG_UNIFORM, 32 * KIB, 64, KIB, 500000, ROOMY},
+    {"mixed-1m", "sizes", BENCH_RANDOM, BENCH_LOG_UNIFORM, 8 * KIB, 64, MIB, 500000, ROOMY},
+    {"large", "sizes", BENCH_RANDOM, BENCH_LOG_UNIFORM, 2 * KIB, 128 * KIB, 4 * MIB, 500000, ROOMY},
+    {"uniform", "sizes", BENCH_RANDOM, BENCH_UNIFORM, 32 * KIB, 64, 64 * KIB, 500000, ROOMY},
+    {"fifo", "fifo", BENCH_FIFO, BENCH_LOG_UNIFORM, 32 * KIB, 64, 64 * KIB, 500000, ROOMY},
+    {"ramp", "ramp", BENCH_RAMP, BENCH_LOG_UNIFORM, 16 * KIB, 64, 256 * KIB, 16 * 16 * KIB, ROOMY},
+    {"load90", "load90", BENCH_RANDOM, BENCH_LOG_UNIFORM, 32 * KIB, 64, 64 * KIB, 500000, 0.9},
 };
 const uint32_t bench_workload_count = sizeof bench_workloads / sizeof bench_workloads[0];
 
@@ -35,10 +41,7 @@ static const struct {
 } phases[] = {{64, KIB}, {4 * KIB, 64 * KIB}, {512, 8 * KIB}, {64, 64 * KIB}, {32 * KIB, 256 * KIB}};
 #define PHASE_COUNT (sizeof phases / sizeof phases[0])
 
-/* What blocks of zcmem and its peers are aligned to, and so rounded to. */
-#define ALIGNMENT 128u
-
-static uint32_t draw_size(struct bench_random *r, enum bench_sizes sizes, uint32_t min, uint32_t max) {
+uint32_t bench_draw_size(struct bench_random *r, enum bench_sizes sizes, uint32_t min, uint32_t max) {
   if (sizes == BENCH_UNIFORM) {
     return min + bench_random_below(r, max - min + 1);
   }
@@ -64,7 +67,7 @@ static void draw_ramp(struct bench_run *run) {
     uint32_t phase = run->phase++ % PHASE_COUNT;
     for (uint32_t i = 0; i < run->workload->live; i++) {
       run->pairs[at + i].size =
-          draw_size(&run->random, run->workload->sizes, phases[phase].min_size, phases[phase].max_size);
+          bench_draw_size(&run->random, run->workload->sizes, phases[phase].min_size, phases[phase].max_size);
     }
     shuffle_slots(&run->random, run->pairs + at, run->workload->live);
   }
@@ -77,7 +80,7 @@ void bench_run_draw(struct bench_run *run) {
     return;
   }
   for (uint32_t i = 0; i < run->pair_count; i++) {
-    run->pairs[i].size = draw_size(&run->random, w->sizes, w->min_size, w->max_size);
+    run->pairs[i].size = bench_draw_size(&run->random, w->sizes, w->min_size, w->max_size);
     if (w->kind == BENCH_RANDOM) {
       run->pairs[i].slot = bench_random_below(&run->random, w->live);
     } else {
@@ -93,8 +96,8 @@ static uint64_t draw_fill(struct bench_run *run) {
   uint32_t min = w->kind == BENCH_RAMP ? phases[PHASE_COUNT - 1].min_size : w->min_size;
   uint64_t bytes = 0;
   for (uint32_t i = 0; i < w->live; i++) {
-    run->fill[i] = (struct bench_pair){.slot = i, .size = draw_size(&run->random, w->sizes, min, w->max_size)};
-    bytes += bench_trace_round(run->fill[i].size, ALIGNMENT);
+    run->fill[i] = (struct bench_pair){.slot = i, .size = bench_draw_size(&run->random, w->sizes, min, w->max_size)};
+    bytes += bench_trace_round(run->fill[i].size, BENCH_ALIGNMENT);
   }
   return bytes;
 }
@@ -110,7 +113,13 @@ bool bench_run_init(struct bench_run *run, const struct bench_workload *workload
     bench_run_destroy(run);
     return false;
   }
-  run->region_bytes = bench_trace_round((uint64_t)((double)draw_fill(run) / workload->load), ALIGNMENT);
+  uint64_t bytes = draw_fill(run);
+  uint64_t few = bench_trace_round(workload->max_size, BENCH_ALIGNMENT) * 4;
+  if (workload->kind == BENCH_PAIR) {
+    run->region_bytes = few > PAIR_REGION ? few : PAIR_REGION;
+  } else {
+    run->region_bytes = bench_trace_round((uint64_t)((double)bytes / workload->load), BENCH_ALIGNMENT);
+  }
   return true;
 }
 
@@ -120,123 +129,13 @@ void bench_run_destroy(struct bench_run *run) {
   *run = (struct bench_run){0};
 }
 
-/* -------------------------------------------------------------------------------------------------- the loops -- */
-
-void bench_run_fill(const struct bench_run *run, struct bench_contender *c) {
-  bool filled = run->workload->kind == BENCH_RANDOM || run->workload->kind == BENCH_FIFO;
-  for (uint32_t i = 0; i < run->workload->live; i++) {
-    if (!filled || !c->peer->alloc(c->self, run->fill[i].size, &c->addrs[i])) {
-      c->addrs[i] = BENCH_EMPTY;
-    }
+void bench_workload_parameters(const struct bench_workload *w, char *parameters, size_t size) {
+  if (w->kind == BENCH_PAIR && w->min_size == w->max_size) {
+    snprintf(parameters, size, "size=%" PRIu32, w->min_size);
+  } else if (w->kind == BENCH_PAIR) {
+    snprintf(parameters, size, "sizes=%" PRIu32 "-%" PRIu32, w->min_size, w->max_size);
+  } else {
+    snprintf(parameters, size, "live=%" PRIu32 ";sizes=%" PRIu32 "-%" PRIu32 "%s", w->live, w->min_size, w->max_size,
+             w->sizes == BENCH_UNIFORM ? ";uniform" : "");
   }
-}
-
-/*
- * The address table is random access as well; fetching its line early keeps that miss, which is not the allocator's,
- * out of the figures as far as possible.
- */
-#if defined(__GNUC__)
-#define PREFETCH(p) __builtin_prefetch(p)
-#else
-#define PREFETCH(p) ((void)(p))
-#endif
-enum { AHEAD = 8 };
-
-/*
- * An allocation that fails is tried again after each of the next pairs until there is room, so that the pressure stays;
- * it counts once. One at a time: a further one that fails meanwhile leaves its slot empty until that slot's next turn.
- */
-static bool retry(struct bench_contender *c, const struct bench_pair *pending) {
-  uint64_t *addr = &c->addrs[pending->slot];
-  if (*addr != BENCH_EMPTY || c->peer->alloc(c->self, pending->size, addr)) {
-    return true;
-  }
-  *addr = BENCH_EMPTY; /* a peer may have written something */
-  return false;
-}
-
-static uint64_t replace(const struct bench_run *run, struct bench_contender *c) {
-  const struct bench_peer *peer = c->peer;
-  void *self = c->self;
-  uint64_t *addrs = c->addrs;
-  const struct bench_pair *pairs = run->pairs;
-  uint32_t count = run->pair_count;
-  const struct bench_pair *pending = NULL;
-  uint64_t failures = 0;
-  for (uint32_t i = 0; i < count; i++) {
-    PREFETCH(&addrs[pairs[i + AHEAD < count ? i + AHEAD : i].slot]);
-    uint32_t slot = pairs[i].slot;
-    if (addrs[slot] != BENCH_EMPTY) {
-      peer->free(self, addrs[slot]);
-    }
-    bool good = peer->alloc(self, pairs[i].size, &addrs[slot]);
-    if (!good) {
-      addrs[slot] = BENCH_EMPTY;
-      failures++;
-    }
-    if (pending) {
-      if (retry(c, pending)) {
-        pending = NULL;
-      }
-    } else if (!good) {
-      pending = &pairs[i];
-    }
-  }
-  return failures;
-}
-
-static uint64_t pair(const struct bench_run *run, struct bench_contender *c) {
-  const struct bench_peer *peer = c->peer;
-  void *self = c->self;
-  uint64_t failures = 0;
-  for (uint32_t i = 0; i < run->pair_count; i++) {
-    uint64_t addr;
-    if (peer->alloc(self, run->pairs[i].size, &addr)) {
-      peer->free(self, addr);
-    } else {
-      failures++;
-    }
-  }
-  return failures;
-}
-
-static uint64_t ramp(const struct bench_run *run, struct bench_contender *c) {
-  const struct bench_peer *peer = c->peer;
-  void *self = c->self;
-  uint64_t *addrs = c->addrs;
-  uint32_t live = run->workload->live;
-  uint64_t failures = 0;
-  for (uint32_t at = 0; at < run->pair_count; at += live) {
-    const struct bench_pair *pairs = run->pairs + at;
-    for (uint32_t i = 0; i < live; i++) {
-      if (!peer->alloc(self, pairs[i].size, &addrs[i])) {
-        addrs[i] = BENCH_EMPTY;
-        failures++;
-      }
-    }
-    for (uint32_t i = 0; i < live; i++) {
-      PREFETCH(&addrs[pairs[i + AHEAD < live ? i + AHEAD : i].slot]);
-      if (addrs[pairs[i].slot] != BENCH_EMPTY) {
-        peer->free(self, addrs[pairs[i].slot]);
-      }
-    }
-  }
-  return failures;
-}
-
-double bench_run_round(const struct bench_run *run, struct bench_contender *c) {
-  uint64_t start = bench_now();
-  switch (run->workload->kind) {
-  case BENCH_PAIR:
-    c->failures += pair(run, c);
-    break;
-  case BENCH_RANDOM:
-  case BENCH_FIFO:
-    c->failures += replace(run, c);
-    break;
-  case BENCH_RAMP:
-    c->failures += ramp(run, c);
-    break;
-  }
-  return (double)(bench_now() - start) / run->pair_count;
 }

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The synthetic workloads of `zcmem-bench heap`: what they are, their operations (drawn before the clock starts, so
- * that the driver costs little) and the loops that run them on an allocator.
+ * The synthetic workloads: what they are, and their operations, which are drawn before the clock starts so that the
+ * driver costs little. loops.h runs them.
  */
 #ifndef ZCMEM_BENCH_WORKLOAD_H
 #define ZCMEM_BENCH_WORKLOAD_H
 
 #include "measure.h"
-#include "peer.h"
+
+#include <stdbool.h>
+#include <stddef.h>
 
 enum bench_workload_kind {
   BENCH_PAIR,   /* alloc and free of one size in an empty region */
@@ -19,7 +21,8 @@ enum bench_workload_kind {
 enum bench_sizes { BENCH_LOG_UNIFORM, BENCH_UNIFORM };
 
 struct bench_workload {
-  const char *name;
+  const char *name;    /* among those of `heap` */
+  const char *command; /* that runs it at the facade, too */
   enum bench_workload_kind kind;
   enum bench_sizes sizes;
   uint32_t live;
@@ -31,33 +34,26 @@ struct bench_workload {
 extern const struct bench_workload bench_workloads[];
 extern const uint32_t bench_workload_count;
 
+/* What the rows of its command say about it: "size=128", "live=32768;sizes=64-65536". */
+void bench_workload_parameters(const struct bench_workload *workload, char *parameters, size_t size);
+
 /* One pair: free what is in the slot, put a block of `size` bytes there. */
 struct bench_pair {
   uint32_t slot;
   uint32_t size;
 };
 
-/* A workload being run. */
+/* A workload being run, by one thread. */
 struct bench_run {
   const struct bench_workload *workload;
   struct bench_random random;
   uint32_t pair_count;
   struct bench_pair *pairs; /* of the round */
   struct bench_pair *fill;  /* the first `live` blocks */
-  uint64_t region_bytes;
-  uint32_t phase;  /* of a ramp */
-  uint32_t oldest; /* slot of a fifo */
+  uint64_t region_bytes;    /* that suit it */
+  uint32_t phase;           /* of a ramp */
+  uint32_t oldest;          /* slot of a fifo */
 };
-
-/* One allocator in it. */
-struct bench_contender {
-  const struct bench_peer *peer;
-  void *self;
-  uint64_t *addrs; /* by slot; BENCH_EMPTY */
-  uint64_t failures;
-};
-
-#define BENCH_EMPTY UINT64_MAX
 
 /* pairs 0: the workload's own number. False: no memory (nothing to destroy). */
 bool bench_run_init(struct bench_run *run, const struct bench_workload *workload, uint64_t seed, uint32_t pairs);
@@ -66,9 +62,7 @@ void bench_run_destroy(struct bench_run *run);
 /* Draws the operations of the next round. */
 void bench_run_draw(struct bench_run *run);
 
-/* Allocates what is live before the first round. */
-void bench_run_fill(const struct bench_run *run, struct bench_contender *c);
-/* Runs the round's operations; nanoseconds per pair. */
-double bench_run_round(const struct bench_run *run, struct bench_contender *c);
+/* A size between the two, both included. */
+uint32_t bench_draw_size(struct bench_random *r, enum bench_sizes sizes, uint32_t min, uint32_t max);
 
 #endif

@@ -70,11 +70,11 @@ heap)
   status 0 "$bench" heap --csv --rounds 2 --pairs 2000 --driver pair-128 steady-1k ramp load90
   is_csv
   for w in pair-128 steady-1k ramp load90; do
-    prints "^heap,$w,zcmem,time,[0-9.]*,ns/pair\$"
-    prints "^heap,$w,driver,time,[0-9.]*,ns/pair\$"
+    prints "^heap,$w,zcmem,ns_per_pair,[0-9.]*,ns\$"
+    prints "^heap,$w,driver,ns_per_pair,[0-9.]*,ns\$"
   done
   status 0 "$bench" heap --check --rounds 2 --pairs 20000 pair-4k steady-1k small fifo ramp load90
-  prints '^load90: zcmem: 60000 pairs checked, good$'
+  prints '^heap load90: zcmem: 60000 pairs checked, good$'
   ;;
 peer)
   status 0 "$bench" heap --csv --peer "$peer" --only zcmem,slots --rounds 3 --pairs 2000 pair-4k

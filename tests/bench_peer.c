@@ -14,7 +14,8 @@ struct slots {
   uint64_t next[]; /* free slots, count of them */
 };
 
-static void *slots_create(uint64_t bytes, uint32_t max_live) {
+static void *slots_create(uint64_t bytes, uint64_t base, uint32_t max_live) {
+  (void)base;
   (void)max_live;
   uint64_t count = bytes / SLOT_BYTES;
   struct slots *self = malloc(sizeof *self + (size_t)count * sizeof self->next[0]);
@@ -27,8 +28,9 @@ static void *slots_create(uint64_t bytes, uint32_t max_live) {
   return self;
 }
 
-static bool slots_alloc(void *memory, uint64_t size, uint64_t *addr) {
+static bool slots_alloc(void *memory, uint64_t size, uint64_t align, uint64_t *addr) {
   struct slots *self = memory;
+  (void)align;
   if (self->count == 0 || size > SLOT_BYTES) {
     return false;
   }
@@ -41,15 +43,16 @@ static void slots_free(void *memory, uint64_t addr) {
   self->next[self->count++] = addr / SLOT_BYTES;
 }
 
-static bool same_alloc(void *memory, uint64_t size, uint64_t *addr) {
+static bool same_alloc(void *memory, uint64_t size, uint64_t align, uint64_t *addr) {
+  (void)align;
   (void)memory;
   (void)size;
   *addr = 128;
   return true;
 }
 
-static bool odd_alloc(void *memory, uint64_t size, uint64_t *addr) {
-  bool good = slots_alloc(memory, size, addr);
+static bool odd_alloc(void *memory, uint64_t size, uint64_t align, uint64_t *addr) {
+  bool good = slots_alloc(memory, size, align, addr);
   *addr += 64;
   return good;
 }
@@ -60,10 +63,10 @@ static void nothing_freed(void *memory, uint64_t addr) {
 }
 
 static const struct bench_peer peers[] = {
-    {"slots", slots_create, free, slots_alloc, slots_free},
-    {"same", slots_create, free, same_alloc, nothing_freed},
-    {"odd", slots_create, free, odd_alloc, slots_free},
+    {"slots", 0, slots_create, free, slots_alloc, slots_free},
+    {"same", 0, slots_create, free, same_alloc, nothing_freed},
+    {"odd", 0, slots_create, free, odd_alloc, slots_free},
 };
 
 extern const struct bench_peer_list zcmem_bench_peers;
-const struct bench_peer_list zcmem_bench_peers = {1, sizeof peers / sizeof peers[0], peers};
+const struct bench_peer_list zcmem_bench_peers = {BENCH_PEER_VERSION, sizeof peers / sizeof peers[0], peers};
