@@ -57,6 +57,9 @@ static bool try_data(struct device *device, const struct memory *memory, const s
   double error = spectrum_error(spectrum, data);
   uint64_t copied = after - before;
   printf("%-14s n = %zu bytes, error %.1e, copied %" PRIu64 " bytes\n", memory->name, BYTES, error, copied);
+  if (!(error < SPECTRUM_TOLERANCE)) {
+    fprintf(stderr, "fft: %s: the result is wrong\n", memory->name);
+  }
   if (copied != memory->copied) {
     fprintf(stderr, "fft: %s: %" PRIu64 " bytes should have been copied\n", memory->name, memory->copied);
   }
