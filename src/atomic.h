@@ -22,6 +22,32 @@ static inline void zcmem__atomic_publish(struct zcmem__atomic_u32 *word, uint32_
   atomic_store_explicit(&word->value, value, memory_order_release);
 }
 
+/*
+ * The word as the version of data that one thread changes, under a lock, while others read them without it (a seqlock;
+ * the data's words are accessed with ZCMEM__GET and ZCMEM__PUT, bits.h): odd while they are changed. A reader whose
+ * first version was even and is still there at the end has seen all of one state.
+ */
+static inline void zcmem__atomic_change(struct zcmem__atomic_u32 *version) {
+  uint32_t now = atomic_load_explicit(&version->value, memory_order_relaxed);
+  atomic_store_explicit(&version->value, now + 1u, memory_order_relaxed);
+  atomic_thread_fence(memory_order_release);
+}
+
+static inline void zcmem__atomic_changed(struct zcmem__atomic_u32 *version) {
+  uint32_t now = atomic_load_explicit(&version->value, memory_order_relaxed);
+  atomic_store_explicit(&version->value, now + 1u, memory_order_release);
+}
+
+/* Whether the word is still `since`, which was acquired before all that was loaded meanwhile. */
+static inline bool zcmem__atomic_same(const struct zcmem__atomic_u32 *word, uint32_t since) {
+  atomic_thread_fence(memory_order_acquire);
+  return atomic_load_explicit(&word->value, memory_order_relaxed) == since;
+}
+
+static inline bool zcmem__atomic_unchanged(const struct zcmem__atomic_u32 *version, uint32_t since) {
+  return (since & 1u) == 0 && zcmem__atomic_same(version, since);
+}
+
 /* For memory that no other thread knows yet. */
 static inline void zcmem__atomic_init(struct zcmem__atomic_u32 *word, uint32_t value) {
   atomic_init(&word->value, value);

@@ -32,10 +32,10 @@ ZCMEM__HOT void zcmem__bin_insert(struct zcmem_heap *heap, struct zcmem__block *
   struct zcmem__block *first_block = zcmem__block(heap, first);
   bool second = first_block->start < block->start; /* the sentinel, in an empty bin, is behind every block */
   uint32_t next = zcmem__bits_select(second, first_block->bin_next, first);
-  block->bin_prev = zcmem__bits_select(second, first, ZCMEM__NIL);
-  block->bin_next = next;
-  zcmem__block(heap, next)->bin_prev = id; /* maybe the sentinel's, which nobody reads */
-  *(uint32_t *)zcmem__bits_select_pointer(second, &first_block->bin_next, head) = id;
+  ZCMEM__PUT(block->bin_prev, zcmem__bits_select(second, first, ZCMEM__NIL));
+  ZCMEM__PUT(block->bin_next, next);
+  ZCMEM__PUT(zcmem__block(heap, next)->bin_prev, id); /* maybe the sentinel's, which nobody reads */
+  ZCMEM__PUT(*(uint32_t *)zcmem__bits_select_pointer(second, &first_block->bin_next, head), id);
   zcmem__binmap_set(heap, size);
 }
 
@@ -47,8 +47,8 @@ ZCMEM__HOT void zcmem__bin_remove(struct zcmem_heap *heap, const struct zcmem__b
   }
   uint32_t next = block->bin_next, prev = block->bin_prev;
   uint32_t *from_head = &zcmem__bin_heads(heap)[size], *from_prev = &zcmem__block(heap, prev)->bin_next;
-  zcmem__block(heap, next)->bin_prev = prev;
-  *(uint32_t *)zcmem__bits_select_pointer(prev == ZCMEM__NIL, from_head, from_prev) = next;
+  ZCMEM__PUT(zcmem__block(heap, next)->bin_prev, prev);
+  ZCMEM__PUT(*(uint32_t *)zcmem__bits_select_pointer(prev == ZCMEM__NIL, from_head, from_prev), next);
   zcmem__binmap_lose(heap, size, (prev | next) == ZCMEM__NIL);
 }
 

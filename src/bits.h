@@ -43,6 +43,33 @@
 #define ZCMEM__UNROLL _Pragma("GCC unroll 8")
 #endif
 
+/*
+ * Words that a look-up reads without the lock while another thread changes them (index.h): each is loaded and stored
+ * whole, and in no order; whether what was read belongs together is for the region's version to tell (region.h).
+ * A 64-bit word may be torn where the machine has none.
+ */
+#if defined(__GNUC__) && __GCC_ATOMIC_INT_LOCK_FREE == 2
+#define ZCMEM__GET(place) __atomic_load_n(&(place), __ATOMIC_RELAXED)
+#define ZCMEM__PUT(place, value) __atomic_store_n(&(place), (value), __ATOMIC_RELAXED)
+#else
+#define ZCMEM__GET(place) (*(const volatile uint32_t *)&(place))
+#define ZCMEM__PUT(place, value) (void)(*(volatile uint32_t *)&(place) = (value))
+#endif
+#if defined(__GNUC__) && __GCC_ATOMIC_POINTER_LOCK_FREE == 2
+#define ZCMEM__GET_POINTER(place) __atomic_load_n(&(place), __ATOMIC_RELAXED)
+#define ZCMEM__PUT_POINTER(place, value) __atomic_store_n(&(place), (value), __ATOMIC_RELAXED)
+#else
+#define ZCMEM__GET_POINTER(place) (place)
+#define ZCMEM__PUT_POINTER(place, value) (void)((place) = (value))
+#endif
+#if defined(__GNUC__) && __GCC_ATOMIC_POINTER_LOCK_FREE == 2 && UINTPTR_MAX > UINT32_MAX
+#define ZCMEM__GET64(place) __atomic_load_n(&(place), __ATOMIC_RELAXED)
+#define ZCMEM__PUT64(place, value) __atomic_store_n(&(place), (value), __ATOMIC_RELAXED)
+#else
+#define ZCMEM__GET64(place) (*(const volatile uint64_t *)&(place))
+#define ZCMEM__PUT64(place, value) (void)(*(volatile uint64_t *)&(place) = (value))
+#endif
+
 /* Index of the highest set bit; x is not 0. */
 static inline uint32_t zcmem__bits_high(uint32_t x) {
 #if defined(__GNUC__)

@@ -114,7 +114,7 @@ uint64_t zcmem_hal_destroy(struct zcmem_hal *hal) {
   }
   for (uint32_t i = 0; i < hal->map.capacity; i++) {
     struct zcmem__mapping *entry = &hal->map.entries[i];
-    if (zcmem__atomic_acquire(&entry->state) == ZCMEM__MAPPING_LIVE) {
+    if (zcmem__mapping_state_of(entry) == ZCMEM__MAPPING_LIVE) {
       (void)zcmem__move_unmap(entry->region, entry->addr, entry->size, entry->host);
     }
   }

@@ -21,8 +21,8 @@ ZCMEM__INLINE uint32_t take_descriptor(struct zcmem_heap *heap) {
 }
 
 ZCMEM__INLINE void drop_descriptor(struct zcmem_heap *heap, struct zcmem__block *block, uint32_t id) {
-  block->use = ZCMEM__UNUSED;
-  block->next = heap->unused;
+  ZCMEM__PUT(block->use, ZCMEM__UNUSED);
+  ZCMEM__PUT(block->next, heap->unused);
   heap->unused = id;
 }
 
@@ -64,8 +64,8 @@ ZCMEM__INLINE void hole_resize(struct zcmem_heap *heap, struct zcmem__block *blo
 ZCMEM__INLINE void link_neighbours(struct zcmem_heap *heap, const struct zcmem__block *block, uint32_t id,
                                    bool is_free) {
   zcmem__link link = zcmem__link_to(id, is_free);
-  zcmem__block(heap, zcmem__link_id(block->prev))->next = link;
-  zcmem__block(heap, zcmem__link_id(block->next))->prev = link;
+  ZCMEM__PUT(zcmem__block(heap, zcmem__link_id(block->prev))->next, link);
+  ZCMEM__PUT(zcmem__block(heap, zcmem__link_id(block->next))->prev, link);
 }
 
 /* ------------------------------------------------------------------------------------------- split and merge -- */
@@ -77,9 +77,9 @@ ZCMEM__INLINE void link_neighbours(struct zcmem_heap *heap, const struct zcmem__
 ZCMEM__HOT void make_live(struct zcmem_heap *heap, struct zcmem__block *block, uint32_t id, uint32_t start,
                           uint32_t quanta, hal_size_t size) {
   uint32_t slack = (uint32_t)(zcmem__heap_bytes_of(heap, quanta) - size);
-  block->slack = slack;
-  block->tag = 0;
-  block->use = ZCMEM__LIVE;
+  ZCMEM__PUT(block->slack, slack);
+  ZCMEM__PUT(block->tag, 0u);
+  ZCMEM__PUT(block->use, ZCMEM__LIVE);
   heap->slack += slack;
   heap->free_quanta -= quanta;
   heap->live++;
@@ -104,14 +104,14 @@ ZCMEM__HOT uint32_t carve(struct zcmem_heap *heap, uint32_t id, uint32_t need, h
   }
   uint32_t made_id = take_descriptor(heap);
   struct zcmem__block *made = zcmem__block(heap, made_id);
-  made->start = start;
-  made->size = need;
-  made->prev = block->prev;
-  made->next = zcmem__link_to(id, true);
-  zcmem__block(heap, zcmem__link_id(block->prev))->next = zcmem__link_to(made_id, false);
-  block->start = start + need;
-  block->size = before - need;
-  block->prev = zcmem__link_to(made_id, false);
+  ZCMEM__PUT(made->start, start);
+  ZCMEM__PUT(made->size, need);
+  ZCMEM__PUT(made->prev, block->prev);
+  ZCMEM__PUT(made->next, zcmem__link_to(id, true));
+  ZCMEM__PUT(zcmem__block(heap, zcmem__link_id(block->prev))->next, zcmem__link_to(made_id, false));
+  ZCMEM__PUT(block->start, start + need);
+  ZCMEM__PUT(block->size, before - need);
+  ZCMEM__PUT(block->prev, zcmem__link_to(made_id, false));
   hole_resize(heap, block, id, before, before - need);
   make_live(heap, made, made_id, start, need, size);
   return start;
@@ -128,14 +128,14 @@ static uint32_t split_free(struct zcmem_heap *heap, uint32_t id, uint32_t gap) {
   uint32_t before = block->size;
   uint32_t rest_id = take_descriptor(heap);
   struct zcmem__block *rest = zcmem__block(heap, rest_id);
-  rest->start = block->start + gap;
-  rest->size = before - gap;
-  rest->prev = zcmem__link_to(id, true);
-  rest->next = block->next;
-  rest->use = ZCMEM__FREE;
-  zcmem__block(heap, zcmem__link_id(block->next))->prev = zcmem__link_to(rest_id, true);
-  block->next = zcmem__link_to(rest_id, true);
-  block->size = gap;
+  ZCMEM__PUT(rest->start, block->start + gap);
+  ZCMEM__PUT(rest->size, before - gap);
+  ZCMEM__PUT(rest->prev, zcmem__link_to(id, true));
+  ZCMEM__PUT(rest->next, block->next);
+  ZCMEM__PUT(rest->use, ZCMEM__FREE);
+  ZCMEM__PUT(zcmem__block(heap, zcmem__link_id(block->next))->prev, zcmem__link_to(rest_id, true));
+  ZCMEM__PUT(block->next, zcmem__link_to(rest_id, true));
+  ZCMEM__PUT(block->size, gap);
   heap->free_blocks++;
   if (is_last(rest)) { /* it was the tail; what is before its rest is a hole now */
     zcmem__bin_insert(heap, block, id, gap);
@@ -148,7 +148,7 @@ static uint32_t split_free(struct zcmem_heap *heap, uint32_t id, uint32_t gap) {
 
 /* Makes a block of `size` quanta between two live ones, whose links are right already, a free one. */
 ZCMEM__INLINE void make_free(struct zcmem_heap *heap, struct zcmem__block *block, uint32_t id, uint32_t size) {
-  block->use = ZCMEM__FREE;
+  ZCMEM__PUT(block->use, ZCMEM__FREE);
   heap->free_blocks++;
   link_neighbours(heap, block, id, true);
   hole_insert(heap, block, id, size);
@@ -181,9 +181,9 @@ ZCMEM__HOT void merge(struct zcmem_heap *heap, struct zcmem__block *block, uint3
       drop_descriptor(heap, next, next_id);
     }
     size += before;
-    prev->size = size;
-    prev->next = next_link;
-    zcmem__block(heap, zcmem__link_id(next_link))->prev = prev_link;
+    ZCMEM__PUT(prev->size, size);
+    ZCMEM__PUT(prev->next, next_link);
+    ZCMEM__PUT(zcmem__block(heap, zcmem__link_id(next_link))->prev, prev_link);
     if (is_last(prev)) { /* a hole no more */
       zcmem__bin_remove(heap, prev, before);
     } else {
@@ -193,10 +193,10 @@ ZCMEM__HOT void merge(struct zcmem_heap *heap, struct zcmem__block *block, uint3
     uint32_t next_id = zcmem__link_id(next_link);
     struct zcmem__block *next = zcmem__block(heap, next_id);
     uint32_t before = next->size;
-    next->start = block->start;
-    next->size = before + size;
-    next->prev = prev_link;
-    zcmem__block(heap, zcmem__link_id(prev_link))->next = next_link;
+    ZCMEM__PUT(next->start, block->start);
+    ZCMEM__PUT(next->size, before + size);
+    ZCMEM__PUT(next->prev, prev_link);
+    ZCMEM__PUT(zcmem__block(heap, zcmem__link_id(prev_link))->next, next_link);
     drop_descriptor(heap, block, id);
     hole_resize(heap, next, next_id, before, before + size);
   } else {
@@ -302,21 +302,21 @@ enum zcmem_status zcmem_heap_free(struct zcmem_heap *heap, hal_addr_t addr) {
  */
 static void shrink(struct zcmem_heap *heap, struct zcmem__block *block, uint32_t id, uint32_t less) {
   heap->free_quanta += less;
-  block->size -= less;
+  ZCMEM__PUT(block->size, block->size - less);
   if (zcmem__link_free(block->next)) {
     uint32_t next_id = zcmem__link_id(block->next);
     struct zcmem__block *next = zcmem__block(heap, next_id);
-    next->start -= less;
-    next->size += less;
+    ZCMEM__PUT(next->start, next->start - less);
+    ZCMEM__PUT(next->size, next->size + less);
     hole_resize(heap, next, next_id, next->size - less, next->size);
     return;
   }
   uint32_t rest_id = take_descriptor(heap);
   struct zcmem__block *rest = zcmem__block(heap, rest_id);
-  rest->start = block->start + block->size;
-  rest->size = less;
-  rest->prev = zcmem__link_to(id, false);
-  rest->next = block->next;
+  ZCMEM__PUT(rest->start, block->start + block->size);
+  ZCMEM__PUT(rest->size, less);
+  ZCMEM__PUT(rest->prev, zcmem__link_to(id, false));
+  ZCMEM__PUT(rest->next, block->next);
   make_free(heap, rest, rest_id, less);
 }
 
@@ -324,17 +324,17 @@ static void grow(struct zcmem_heap *heap, struct zcmem__block *block, uint32_t i
   uint32_t next_id = zcmem__link_id(block->next);
   struct zcmem__block *next = zcmem__block(heap, next_id);
   uint32_t before = next->size;
-  block->size += more;
+  ZCMEM__PUT(block->size, block->size + more);
   heap->free_quanta -= more;
   if (before == more) {
     hole_remove(heap, next, before);
     heap->free_blocks--;
-    block->next = next->next;
-    zcmem__block(heap, zcmem__link_id(next->next))->prev = zcmem__link_to(id, false);
+    ZCMEM__PUT(block->next, next->next);
+    ZCMEM__PUT(zcmem__block(heap, zcmem__link_id(next->next))->prev, zcmem__link_to(id, false));
     drop_descriptor(heap, next, next_id);
   } else {
-    next->start += more;
-    next->size = before - more;
+    ZCMEM__PUT(next->start, next->start + more);
+    ZCMEM__PUT(next->size, before - more);
     hole_resize(heap, next, next_id, before, before - more);
   }
 }
@@ -366,7 +366,7 @@ enum zcmem_status zcmem_heap_resize(struct zcmem_heap *heap, hal_addr_t addr, ha
   }
   uint32_t slack = (uint32_t)(zcmem__heap_bytes_of(heap, need) - size);
   heap->slack += (uint64_t)slack - block->slack;
-  block->slack = slack;
+  ZCMEM__PUT(block->slack, slack);
   return ZCMEM_OK;
 }
 

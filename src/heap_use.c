@@ -4,17 +4,18 @@
 #include "heap_ops.h"
 #include "index.h"
 
+/* Loads each word once: a look-up without the lock comes here, too (see zcmem_heap_find). */
 static void fill_info(const struct zcmem_heap *heap, uint32_t id, struct zcmem_block_info *info) {
   const struct zcmem__block *block = zcmem__block_const(heap, id);
-  enum zcmem__state state = zcmem__block_state(block);
+  uint32_t use = ZCMEM__GET(block->use), state = use & ZCMEM__STATE;
   bool is_free = state == ZCMEM__FREE;
-  info->addr = zcmem__heap_addr(heap, block->start);
-  info->size = zcmem__heap_bytes_of(heap, block->size);
-  info->requested = is_free ? 0 : info->size - block->slack;
+  info->addr = zcmem__heap_addr(heap, ZCMEM__GET(block->start));
+  info->size = zcmem__heap_bytes_of(heap, ZCMEM__GET(block->size));
+  info->requested = is_free ? 0 : info->size - ZCMEM__GET(block->slack);
   info->state = is_free ? ZCMEM_BLOCK_FREE : state == ZCMEM__LIVE ? ZCMEM_BLOCK_LIVE : ZCMEM_BLOCK_ZOMBIE;
-  info->pins = is_free ? 0 : block->use / ZCMEM__PIN & ZCMEM__USE_MASK;
-  info->transfers = is_free ? 0 : block->use / ZCMEM__TRANSFER & ZCMEM__USE_MASK;
-  info->tag = is_free ? 0 : block->tag;
+  info->pins = is_free ? 0 : use / ZCMEM__PIN & ZCMEM__USE_MASK;
+  info->transfers = is_free ? 0 : use / ZCMEM__TRANSFER & ZCMEM__USE_MASK;
+  info->tag = is_free ? 0 : ZCMEM__GET(block->tag);
 }
 
 /* The block, free or not, that holds the address; ZCMEM__NIL: the heap does not manage it. */
@@ -27,11 +28,12 @@ enum zcmem_status zcmem_heap_find(const struct zcmem_heap *heap, hal_addr_t any,
   if (heap == NULL || info == NULL) {
     return ZCMEM_EINVAL;
   }
-  uint32_t id = holder(heap, any);
-  if (zcmem__block_state(zcmem__block_const(heap, id)) != ZCMEM__LIVE) { /* the sentinel's state is unused */
+  struct zcmem_block_info found;
+  fill_info(heap, holder(heap, any), &found);
+  if (found.state != ZCMEM_BLOCK_LIVE) { /* the sentinel's state is unused, and told as that of a zombie */
     return ZCMEM_ENOENT;
   }
-  fill_info(heap, id, info);
+  *info = found;
   return ZCMEM_OK;
 }
 
@@ -75,7 +77,7 @@ enum zcmem_status zcmem_heap_set_tag(struct zcmem_heap *heap, hal_addr_t addr, u
   if (zcmem__block_state(block) != ZCMEM__LIVE) {
     return ZCMEM_ENOENT;
   }
-  block->tag = tag;
+  ZCMEM__PUT(block->tag, tag);
   return ZCMEM_OK;
 }
 
@@ -92,7 +94,7 @@ static enum zcmem_status use(struct zcmem_heap *heap, uint32_t id, uint32_t one)
   if (count_of(block, one) == ZCMEM_MAX_PINS) {
     return ZCMEM_EBUSY;
   }
-  block->use += one;
+  ZCMEM__PUT(block->use, block->use + one);
   return ZCMEM_OK;
 }
 
@@ -108,7 +110,7 @@ static enum zcmem_status unuse(struct zcmem_heap *heap, hal_addr_t any, uint32_t
   if (count_of(block, one) == 0) {
     return ZCMEM_EBUSY;
   }
-  block->use -= one;
+  ZCMEM__PUT(block->use, block->use - one);
   bool last = block->use == ZCMEM__ZOMBIE;
   if (last) {
     zcmem__heap_release(heap, id);
@@ -156,7 +158,8 @@ enum zcmem_status zcmem_heap_end_transfer(struct zcmem_heap *heap, hal_addr_t an
 enum zcmem_status zcmem_heap_free_deferred(struct zcmem_heap *heap, hal_addr_t addr, bool *deferred) {
   enum zcmem_status status = zcmem_heap_free(heap, addr);
   if (status == ZCMEM_EBUSY) {
-    zcmem__block(heap, zcmem__heap_find(heap, addr))->use ^= ZCMEM__LIVE ^ ZCMEM__ZOMBIE;
+    struct zcmem__block *block = zcmem__block(heap, zcmem__heap_find(heap, addr));
+    ZCMEM__PUT(block->use, block->use ^ ZCMEM__LIVE ^ ZCMEM__ZOMBIE);
   } else if (status != ZCMEM_OK) {
     return status;
   }

@@ -20,7 +20,7 @@ void zcmem__index_raise(struct zcmem_heap *heap, uint32_t bit) {
   for (uint32_t level = 1; level < heap->at.levels; level++, bit >>= 6) {
     ZCMEM__STEP();
     uint64_t *word = ZCMEM__TABLE(uint64_t, heap, heap->at.level_at[level]) + (bit >> 6), bits = *word;
-    *word = bits | zcmem__bits_one(bit & 63u);
+    ZCMEM__PUT64(*word, bits | zcmem__bits_one(bit & 63u));
     if (bits != 0) {
       return;
     }
@@ -32,7 +32,7 @@ void zcmem__index_lower(struct zcmem_heap *heap, uint32_t bit) {
     ZCMEM__STEP();
     uint64_t *word = ZCMEM__TABLE(uint64_t, heap, heap->at.level_at[level]) + (bit >> 6);
     uint64_t bits = *word & ~zcmem__bits_one(bit & 63u);
-    *word = bits;
+    ZCMEM__PUT64(*word, bits);
     if (bits != 0) {
       return;
     }
@@ -74,7 +74,7 @@ static void split(struct zcmem_heap *heap, uint32_t *at, uint32_t shift, uint32_
     ZCMEM__STEP();
     ZCMEM__ASSERT(shift >= ZCMEM__INDEX_BITS);
     shift -= ZCMEM__INDEX_BITS;
-    *crowded = take_table(heap);
+    ZCMEM__PUT(*crowded, take_table(heap));
     *table_count(heap, *crowded) = ZCMEM__INDEX_MOST + 1u;
     uint32_t *entries = table_at(heap, *crowded)->entry;
     crowded = NULL;
@@ -85,7 +85,7 @@ static void split(struct zcmem_heap *heap, uint32_t *at, uint32_t shift, uint32_
         continue;
       }
       uint32_t *entry = &entries[part(block->start, shift)];
-      *entry = *entry == 0 ? zcmem__index_entry(id, 1u) : *entry + 1u;
+      ZCMEM__PUT(*entry, *entry == 0 ? zcmem__index_entry(id, 1u) : *entry + 1u);
       crowded = (*entry & ZCMEM__INDEX_COUNT) > ZCMEM__INDEX_MOST ? entry : NULL;
       left--;
     }
@@ -106,7 +106,7 @@ void zcmem__index_add_deep(struct zcmem_heap *heap, uint32_t id, uint32_t start)
   if ((entry & ZCMEM__INDEX_COUNT) == ZCMEM__INDEX_MOST) {
     split(heap, at, shift, first ? id : zcmem__index_first(entry));
   } else {
-    *at = (first ? zcmem__index_entry(id, entry & ZCMEM__INDEX_COUNT) : entry) + 1u;
+    ZCMEM__PUT(*at, (first ? zcmem__index_entry(id, entry & ZCMEM__INDEX_COUNT) : entry) + 1u);
   }
 }
 
@@ -121,7 +121,7 @@ static uint32_t fold(struct zcmem_heap *heap, uint32_t entry) {
       if (entries[i] != 0 && below == 0) {
         below = entries[i];
       }
-      entries[i] = 0;
+      ZCMEM__PUT(entries[i], 0);
     }
     *table_count(heap, entry) = heap->unused_table;
     heap->unused_table = entry >> 4;
@@ -144,14 +144,24 @@ void zcmem__index_remove_deep(struct zcmem_heap *heap, uint32_t id, uint32_t sta
   }
   uint32_t entry = *at;
   if (entry == zcmem__index_entry(id, 1u)) {
-    *at = 0;
+    ZCMEM__PUT(*at, 0);
   } else {
-    *at = (zcmem__index_first(entry) == id ? zcmem__index_entry(next, entry & ZCMEM__INDEX_COUNT) : entry) - 1u;
+    ZCMEM__PUT(*at,
+               (zcmem__index_first(entry) == id ? zcmem__index_entry(next, entry & ZCMEM__INDEX_COUNT) : entry) - 1u);
   }
   if (few != NULL) {
-    *few = fold(heap, *few);
+    ZCMEM__PUT(*few, fold(heap, *few));
   }
 }
+
+/*
+ * From here on: what a look-up without the lock may run while another thread changes the index. Whatever it reads is a
+ * number that some word of that type once held, so it stays within the tables; but numbers of different moments may
+ * not fit together. So no loop relies on that to end. What is found then, the caller throws away.
+ */
+
+/* The most steps along the chain that a look-up with the lock takes: eight live blocks and as many free, and some. */
+#define HOPS 40u
 
 static const uint64_t *level_of(const struct zcmem_heap *heap, uint32_t level) {
   return ZCMEM__CONST_TABLE(uint64_t, heap, heap->at.level_at[level]);
@@ -163,7 +173,7 @@ static bool page_after(const struct zcmem_heap *heap, uint32_t page, uint32_t *f
   uint64_t bits;
   for (;; level++) { /* up, to a level where the word has something behind */
     ZCMEM__STEP();
-    bits = level_of(heap, level)[at >> 6] & ~((zcmem__bits_one(at & 63u) << 1) - 1u);
+    bits = ZCMEM__GET64(level_of(heap, level)[at >> 6]) & ~((zcmem__bits_one(at & 63u) << 1) - 1u);
     if (bits != 0 || level == top) {
       break;
     }
@@ -175,29 +185,33 @@ static bool page_after(const struct zcmem_heap *heap, uint32_t page, uint32_t *f
     if (++word == heap->at.top_words) {
       return false;
     }
-    bits = level_of(heap, level)[word];
+    bits = ZCMEM__GET64(level_of(heap, level)[word]);
   }
   at = word << 6 | zcmem__bits_low64(bits);
   while (level-- > 0) { /* down, to the first one each */
     ZCMEM__STEP();
-    at = at << 6 | zcmem__bits_low64(level_of(heap, level)[at]);
+    bits = ZCMEM__GET64(level_of(heap, level)[at]);
+    if (bits == 0) {
+      return false;
+    }
+    at = at << 6 | zcmem__bits_low64(bits);
   }
   *found = at;
   return true;
 }
 
-/* The first live block under an entry that is not 0. */
-static uint32_t first_of(const struct zcmem_heap *heap, uint32_t entry) {
-  while (zcmem__index_is_table(entry)) {
+/* The first live block under an entry of parts of 1 << shift quanta; the sentinel where there is none. */
+static uint32_t first_of(const struct zcmem_heap *heap, uint32_t entry, uint32_t shift) {
+  for (; zcmem__index_is_table(entry) && shift >= ZCMEM__INDEX_BITS; shift -= ZCMEM__INDEX_BITS) {
     ZCMEM__STEP();
     const uint32_t *entries = table_const(heap, entry)->entry;
     entry = 0;
-    for (uint32_t i = 0; entry == 0; i++) {
+    for (uint32_t i = 0; entry == 0 && i < ENTRIES; i++) {
       ZCMEM__STEP();
-      entry = entries[i];
+      entry = ZCMEM__GET(entries[i]);
     }
   }
-  return zcmem__index_first(entry);
+  return zcmem__index_is_table(entry) ? ZCMEM__NIL : zcmem__index_first(entry);
 }
 
 /*
@@ -205,40 +219,50 @@ static uint32_t first_of(const struct zcmem_heap *heap, uint32_t entry) {
  * the sentinel where there is none.
  */
 static uint32_t live_near(const struct zcmem_heap *heap, uint32_t quantum) {
-  uint32_t shift = heap->at.index_shift, page = quantum >> shift, behind = 0;
-  uint32_t entry = zcmem__index_const(heap)[page];
-  while (zcmem__index_is_table(entry)) {
+  uint32_t shift = heap->at.index_shift, page = quantum >> shift, behind = 0, behind_shift = shift;
+  uint32_t entry = ZCMEM__GET(zcmem__index_const(heap)[page]);
+  while (zcmem__index_is_table(entry) && shift >= ZCMEM__INDEX_BITS) {
     ZCMEM__STEP();
     const uint32_t *entries = table_const(heap, entry)->entry;
     shift -= ZCMEM__INDEX_BITS;
     uint32_t i = part(quantum, shift);
-    entry = entries[i];
+    entry = ZCMEM__GET(entries[i]);
     while (++i < ENTRIES) { /* the nearest part behind that has something, of the innermost table that knows one */
       ZCMEM__STEP();
-      if (entries[i] != 0) {
-        behind = entries[i];
+      uint32_t later = ZCMEM__GET(entries[i]);
+      if (later != 0) {
+        behind = later;
+        behind_shift = shift;
         break;
       }
     }
   }
   if (entry != 0) {
-    return zcmem__index_first(entry);
+    return first_of(heap, entry, 0);
   }
   if (behind == 0 && page_after(heap, page, &page)) {
-    behind = zcmem__index_const(heap)[page];
+    behind = ZCMEM__GET(zcmem__index_const(heap)[page]);
+    behind_shift = heap->at.index_shift;
   }
-  return first_of(heap, behind);
+  return first_of(heap, behind, behind_shift);
 }
 
 uint32_t zcmem__index_holder(const struct zcmem_heap *heap, uint32_t quantum) {
-  uint32_t id = live_near(heap, quantum);
+  uint32_t id = live_near(heap, quantum), hops = 0;
   const struct zcmem__block *block = zcmem__block_const(heap, id);
-  while (block->start > quantum) { /* two steps at most: only one free block can lie between two live ones */
-    id = zcmem__link_id(block->prev);
+  while (ZCMEM__GET(block->start) >
+         quantum) { /* two steps at most: only one free block can lie between two live ones */
+    if (++hops > HOPS) {
+      return ZCMEM__NIL;
+    }
+    id = zcmem__link_id(ZCMEM__GET(block->prev));
     block = zcmem__block_const(heap, id);
   }
-  while (quantum - block->start >= block->size) {
-    id = zcmem__link_id(block->next);
+  while (quantum - ZCMEM__GET(block->start) >= ZCMEM__GET(block->size)) {
+    if (++hops > HOPS) {
+      return ZCMEM__NIL;
+    }
+    id = zcmem__link_id(ZCMEM__GET(block->next));
     block = zcmem__block_const(heap, id);
   }
   return id;

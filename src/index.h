@@ -80,7 +80,7 @@ ZCMEM__HOT uint32_t zcmem__index_at(const struct zcmem_heap *heap, uint32_t quan
 ZCMEM__HOT void zcmem__index_add(struct zcmem_heap *heap, uint32_t id, uint32_t start) {
   uint32_t page = start >> heap->at.index_shift, *at = &zcmem__index(heap)[page];
   if (heap->at.index_shift == 0) {
-    *at = zcmem__index_entry(id, 1u);
+    ZCMEM__PUT(*at, zcmem__index_entry(id, 1u));
   } else {
     uint32_t entry = *at, count = entry & ZCMEM__INDEX_COUNT;
     if (ZCMEM__UNLIKELY(count >= ZCMEM__INDEX_MOST)) {
@@ -88,10 +88,10 @@ ZCMEM__HOT void zcmem__index_add(struct zcmem_heap *heap, uint32_t id, uint32_t 
       return;
     }
     bool first = zcmem__block_const(heap, zcmem__index_first(entry))->start > start;
-    *at = zcmem__bits_select(first, zcmem__index_entry(id, count), entry) + 1u;
+    ZCMEM__PUT(*at, zcmem__bits_select(first, zcmem__index_entry(id, count), entry) + 1u);
   }
   uint64_t *word = ZCMEM__TABLE(uint64_t, heap, heap->at.level_at[0]) + (page >> 6), bits = *word;
-  *word = bits | zcmem__bits_one(page & 63u);
+  ZCMEM__PUT64(*word, bits | zcmem__bits_one(page & 63u));
   if (ZCMEM__UNLIKELY(bits == 0)) {
     zcmem__index_raise(heap, page >> 6);
   }
@@ -102,7 +102,7 @@ ZCMEM__HOT void zcmem__index_remove(struct zcmem_heap *heap, uint32_t id, uint32
   uint32_t page = start >> heap->at.index_shift, *at = &zcmem__index(heap)[page];
   bool empty = true;
   if (heap->at.index_shift == 0) {
-    *at = 0;
+    ZCMEM__PUT(*at, 0);
   } else {
     uint32_t entry = *at, count = entry & ZCMEM__INDEX_COUNT;
     if (ZCMEM__UNLIKELY(count == ZCMEM__INDEX_TABLE)) {
@@ -111,11 +111,11 @@ ZCMEM__HOT void zcmem__index_remove(struct zcmem_heap *heap, uint32_t id, uint32
     }
     uint32_t rest = zcmem__bits_select(zcmem__index_first(entry) == id, zcmem__index_entry(next, count), entry) - 1u;
     empty = count == 1u;
-    *at = zcmem__bits_select(empty, 0, rest);
+    ZCMEM__PUT(*at, zcmem__bits_select(empty, 0, rest));
   }
   uint64_t *word = ZCMEM__TABLE(uint64_t, heap, heap->at.level_at[0]) + (page >> 6);
   uint64_t bits = *word & ~((uint64_t)empty << (page & 63u));
-  *word = bits;
+  ZCMEM__PUT64(*word, bits);
   if (ZCMEM__UNLIKELY(bits == 0)) {
     zcmem__index_lower(heap, page >> 6);
   }

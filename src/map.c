@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "map.h"
+#include "bits.h"
 
 enum zcmem_status zcmem__map_init(struct zcmem__map *map, struct zcmem__mapping *entries, uint32_t capacity,
                                   const struct zcmem_lock_ops *lock) {
@@ -9,6 +10,23 @@ enum zcmem_status zcmem__map_init(struct zcmem__map *map, struct zcmem__mapping 
     zcmem__atomic_init(&entries[i].state, ZCMEM__MAPPING_FREE);
   }
   return zcmem__lock_init(&map->lock, lock);
+}
+
+/* A new state. Out of FREE it is a new version. */
+static void set_state(struct zcmem__mapping *entry, enum zcmem__mapping_state state) {
+  uint32_t now = zcmem__atomic_acquire(&entry->state);
+  uint32_t version = now & ~ZCMEM__MAPPING_STATE;
+  if ((now & ZCMEM__MAPPING_STATE) == ZCMEM__MAPPING_FREE) {
+    version += ZCMEM__MAPPING_STATE + 1u;
+  }
+  zcmem__atomic_publish(&entry->state, version | (uint32_t)state);
+}
+
+/* What a look-up reads without the lock. The entry is BUSY. */
+static void set_range(struct zcmem__mapping *entry, const struct zcmem__mapping *wanted) {
+  ZCMEM__PUT_POINTER(entry->region, wanted->region);
+  ZCMEM__PUT64(entry->addr, wanted->addr);
+  ZCMEM__PUT64(entry->size, wanted->size);
 }
 
 static bool can_share(const struct zcmem__mapping *entry, const struct zcmem__mapping *wanted) {
@@ -26,7 +44,7 @@ enum zcmem_status zcmem__map_acquire(struct zcmem__map *map, const struct zcmem_
   *shared = false;
   for (uint32_t i = 0; i < map->capacity && !*shared; i++) {
     struct zcmem__mapping *at = &map->entries[i];
-    uint32_t state = zcmem__atomic_acquire(&at->state);
+    enum zcmem__mapping_state state = zcmem__mapping_state_of(at);
     if (state == ZCMEM__MAPPING_LIVE && can_share(at, wanted)) {
       at->users++;
       *host = at->host;
@@ -38,11 +56,9 @@ enum zcmem_status zcmem__map_acquire(struct zcmem__map *map, const struct zcmem_
   if (!*shared && spare == NULL) {
     status = ZCMEM_ENOMEM;
   } else if (!*shared) {
-    zcmem__atomic_publish(&spare->state, ZCMEM__MAPPING_BUSY);
+    set_state(spare, ZCMEM__MAPPING_BUSY);
     spare->flags = wanted->flags;
-    spare->region = wanted->region;
-    spare->addr = wanted->addr;
-    spare->size = wanted->size;
+    set_range(spare, wanted);
     *entry = spare;
   }
   zcmem__lock_drop(&map->lock);
@@ -63,7 +79,7 @@ enum zcmem_status zcmem__map_add_alias(struct zcmem__map *map, const struct zcme
   }
   for (uint32_t i = 0; i < map->capacity && status == ZCMEM_OK; i++) {
     struct zcmem__mapping *at = &map->entries[i];
-    uint32_t state = zcmem__atomic_acquire(&at->state);
+    enum zcmem__mapping_state state = zcmem__mapping_state_of(at);
     if (state == ZCMEM__MAPPING_ALIAS && same_memory(at, alias)) {
       status = ZCMEM_EOVERLAP;
     } else if (state == ZCMEM__MAPPING_FREE && spare == NULL) {
@@ -73,24 +89,23 @@ enum zcmem_status zcmem__map_add_alias(struct zcmem__map *map, const struct zcme
   if (status == ZCMEM_OK && spare == NULL) {
     status = ZCMEM_ENOMEM;
   } else if (status == ZCMEM_OK) {
-    spare->region = alias->region;
-    spare->addr = alias->addr;
-    spare->size = alias->size;
-    spare->host = alias->host;
-    zcmem__atomic_publish(&spare->state, ZCMEM__MAPPING_ALIAS);
+    set_state(spare, ZCMEM__MAPPING_BUSY);
+    set_range(spare, alias);
+    ZCMEM__PUT_POINTER(spare->host, alias->host);
+    set_state(spare, ZCMEM__MAPPING_ALIAS);
   }
   zcmem__lock_drop(&map->lock);
   return status;
 }
 
 void zcmem__map_publish(struct zcmem__mapping *entry, void *host) {
-  entry->host = host;
+  ZCMEM__PUT_POINTER(entry->host, host);
   entry->users = 1;
-  zcmem__atomic_publish(&entry->state, ZCMEM__MAPPING_LIVE);
+  set_state(entry, ZCMEM__MAPPING_LIVE);
 }
 
 void zcmem__map_abandon(struct zcmem__mapping *entry) {
-  zcmem__atomic_publish(&entry->state, ZCMEM__MAPPING_FREE);
+  set_state(entry, ZCMEM__MAPPING_FREE);
 }
 
 /* Whether to unmap a before b: see map.h. */
@@ -107,7 +122,7 @@ enum zcmem_status zcmem__map_release(struct zcmem__map *map, const void *host, s
   }
   for (uint32_t i = 0; i < map->capacity; i++) {
     struct zcmem__mapping *at = &map->entries[i];
-    if (zcmem__atomic_acquire(&at->state) == ZCMEM__MAPPING_LIVE && at->host == host &&
+    if (zcmem__mapping_state_of(at) == ZCMEM__MAPPING_LIVE && at->host == host &&
         (found == NULL || smaller(at, found))) {
       found = at;
     }
@@ -116,7 +131,7 @@ enum zcmem_status zcmem__map_release(struct zcmem__map *map, const void *host, s
     status = ZCMEM_ENOTMAPPED;
   } else {
     if (--found->users == 0) {
-      zcmem__atomic_publish(&found->state, ZCMEM__MAPPING_BUSY);
+      set_state(found, ZCMEM__MAPPING_BUSY);
     }
     copy->users = found->users;
     copy->flags = found->flags;
@@ -130,27 +145,28 @@ enum zcmem_status zcmem__map_release(struct zcmem__map *map, const void *host, s
   return status;
 }
 
-enum zcmem_status zcmem__map_find(struct zcmem__map *map, const void *ptr, struct zcmem__region **region,
+enum zcmem_status zcmem__map_find(const struct zcmem__map *map, const void *ptr, struct zcmem__region **region,
                                   hal_addr_t *addr, hal_size_t *remaining) {
   hal_size_t best = 0;
-  enum zcmem_status status = zcmem__lock_take(&map->lock);
-  if (status != ZCMEM_OK) {
-    return status;
-  }
   for (uint32_t i = 0; i < map->capacity; i++) {
-    struct zcmem__mapping *at = &map->entries[i];
-    if (zcmem__atomic_acquire(&at->state) < ZCMEM__MAPPING_LIVE) {
+    const struct zcmem__mapping *at = &map->entries[i];
+    if (zcmem__mapping_state_of(at) < ZCMEM__MAPPING_LIVE) {
       continue;
     }
-    hal_size_t offset = (uintptr_t)ptr - (uintptr_t)at->host;
-    if (offset >= at->size || at->size - offset <= best) {
+    uint32_t version = zcmem__atomic_acquire(&at->state);
+    struct zcmem__region *of = ZCMEM__GET_POINTER(at->region);
+    hal_addr_t base = ZCMEM__GET64(at->addr);
+    hal_size_t size = ZCMEM__GET64(at->size);
+    hal_size_t offset = (uintptr_t)ptr - (uintptr_t)ZCMEM__GET_POINTER(at->host);
+    /* One that is taken or let go in this very moment cannot be what a correct caller asks for. */
+    if ((version & ZCMEM__MAPPING_STATE) < ZCMEM__MAPPING_LIVE || !zcmem__atomic_same(&at->state, version) ||
+        offset >= size || size - offset <= best) {
       continue;
     }
-    best = at->size - offset;
-    *region = at->region;
-    *addr = at->addr + offset;
+    best = size - offset;
+    *region = of;
+    *addr = base + offset;
   }
-  zcmem__lock_drop(&map->lock);
   if (best == 0) {
     return ZCMEM_ENOTMAPPED;
   }

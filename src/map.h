@@ -7,6 +7,9 @@
  * BUSY the one thread that owns the entry publishes LIVE or FREE without the lock. So a lock that fails never leaves an
  * entry in between.
  *
+ * A look-up takes no lock: above the state stands a version, which each taking of the entry counts up, so what was read
+ * of a live entry between two equal words belongs together.
+ *
  * Two threads that map equal ranges at once do not wait for each other: each maps, each has its entry, and each entry
  * is unmapped by a callback of its own; also where the driver gave both the same pointer. A range that is being
  * unmapped is not shared either, so a driver can be asked to map a range anew before the unmap of it has ended.
@@ -21,7 +24,7 @@
 #include "region.h"
 
 struct zcmem__mapping {
-  struct zcmem__atomic_u32 state; /* enum zcmem__mapping_state */
+  struct zcmem__atomic_u32 state; /* enum zcmem__mapping_state, and the version: see zcmem__mapping_state_of */
   uint32_t users;                 /* maps less unmaps, so 0 unless LIVE; each also holds a pin of the block */
   uint32_t flags;                 /* ZCMEM_MAP_* */
   struct zcmem__region *region;
@@ -36,6 +39,12 @@ enum zcmem__mapping_state {
   ZCMEM__MAPPING_LIVE = 2,
   ZCMEM__MAPPING_ALIAS = 3 /* made by the user for good: found, but neither shared nor unmapped */
 };
+
+#define ZCMEM__MAPPING_STATE 3u /* mask; the version counts in fours */
+
+static inline enum zcmem__mapping_state zcmem__mapping_state_of(const struct zcmem__mapping *entry) {
+  return (enum zcmem__mapping_state)(zcmem__atomic_acquire(&entry->state) & ZCMEM__MAPPING_STATE);
+}
 
 struct zcmem__map {
   struct zcmem__mapping *entries;
@@ -70,8 +79,8 @@ void zcmem__map_abandon(struct zcmem__mapping *entry);
 enum zcmem_status zcmem__map_release(struct zcmem__map *map, const void *host, struct zcmem__mapping **entry,
                                      struct zcmem__mapping *copy);
 
-/* The live mapping or alias that holds ptr; of several the one that reaches farthest. ENOTMAPPED, ELOCK. */
-enum zcmem_status zcmem__map_find(struct zcmem__map *map, const void *ptr, struct zcmem__region **region,
+/* The live mapping or alias that holds ptr; of several the one that reaches farthest. ENOTMAPPED. No lock. */
+enum zcmem_status zcmem__map_find(const struct zcmem__map *map, const void *ptr, struct zcmem__region **region,
                                   hal_addr_t *addr, hal_size_t *remaining);
 
 #endif

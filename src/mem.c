@@ -9,7 +9,9 @@ static enum zcmem_status alloc_in(struct zcmem__region *region, hal_size_t size,
   if (status != ZCMEM_OK) {
     return status;
   }
+  zcmem__atomic_change(&region->version);
   status = zcmem_heap_alloc(region->heap, size, align, addr);
+  zcmem__atomic_changed(&region->version);
   zcmem__region_note_alloc(region, status, &region->stats.allocations);
   zcmem__lock_drop(&region->lock);
   return status;
@@ -73,7 +75,9 @@ static enum zcmem_status free_in(struct zcmem_hal *hal, hal_addr_t addr, bool ma
   if (status != ZCMEM_OK) {
     return status;
   }
+  zcmem__atomic_change(&region->version);
   status = may_defer ? zcmem_heap_free_deferred(region->heap, addr, &deferred) : zcmem_heap_free(region->heap, addr);
+  zcmem__atomic_changed(&region->version);
   if (status != ZCMEM_OK) {
     region->stats.bad_frees++;
   } else if (deferred) {
@@ -110,24 +114,20 @@ enum zcmem_status zcmem_mem_resize(struct zcmem_hal *hal, hal_addr_t addr, hal_s
   if (status != ZCMEM_OK) {
     return status;
   }
+  zcmem__atomic_change(&region->version);
   status = zcmem_heap_resize(region->heap, addr, size);
+  zcmem__atomic_changed(&region->version);
   zcmem__region_note_alloc(region, status, &region->stats.resizes);
   zcmem__lock_drop(&region->lock);
   return status;
 }
 
 enum zcmem_status zcmem_mem_info(struct zcmem_hal *hal, hal_addr_t addr, struct zcmem_block_info *info) {
-  struct zcmem__region *region = NULL;
-  if (info == NULL) {
+  if (hal == NULL || info == NULL) {
     return ZCMEM_EINVAL;
   }
-  enum zcmem_status status = lock_region_of(hal, addr, &region);
-  if (status != ZCMEM_OK) {
-    return status;
-  }
-  status = zcmem_heap_find(region->heap, addr, info);
-  zcmem__lock_drop(&region->lock);
-  return status;
+  struct zcmem__region *region = zcmem__hal_region_of(hal, addr);
+  return region == NULL ? ZCMEM_ENOENT : zcmem__region_look(region, addr, info);
 }
 
 enum zcmem_status zcmem_mem_pin(struct zcmem_hal *hal, hal_addr_t addr) {

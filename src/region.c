@@ -56,6 +56,7 @@ enum zcmem_status zcmem__region_init(struct zcmem__region *region, const struct 
   zcmem__name_copy(region->name, config->name);
   region->owns_image = config->image == NULL;
   region->image_bytes = info.image_bytes;
+  zcmem__atomic_init(&region->version, 0);
   memset(&region->stats, 0, sizeof region->stats);
   return ZCMEM_OK;
 }
@@ -79,6 +80,30 @@ bool zcmem__region_overlaps(const struct zcmem__region *region, const struct zcm
     return true;
   }
   return config->host != NULL && zcmem__region_overlaps_host(region, config->host, config->size);
+}
+
+/* How often a look-up is tried without the lock. Changes are short, so the second time is lucky in most cases. */
+#define TRIES 4u
+
+enum zcmem_status zcmem__region_look(struct zcmem__region *region, hal_addr_t addr, struct zcmem_block_info *info) {
+  struct zcmem_block_info seen;
+  for (uint32_t tries = 0; tries < TRIES; tries++) {
+    uint32_t version = zcmem__atomic_acquire(&region->version);
+    enum zcmem_status status = zcmem_heap_find(region->heap, addr, &seen);
+    if (zcmem__atomic_unchanged(&region->version, version)) {
+      if (status == ZCMEM_OK) {
+        *info = seen;
+      }
+      return status;
+    }
+  }
+  enum zcmem_status status = zcmem__lock_take(&region->lock);
+  if (status != ZCMEM_OK) {
+    return status;
+  }
+  status = zcmem_heap_find(region->heap, addr, info);
+  zcmem__lock_drop(&region->lock);
+  return status;
 }
 
 enum zcmem_status zcmem__region_bounds(const struct zcmem_block_info *block, hal_addr_t addr, hal_size_t size,
@@ -145,8 +170,10 @@ enum zcmem_status zcmem__region_let_go(struct zcmem__region *region, hal_addr_t 
   status = zcmem__region_end_locked(region, addr);
   if (status == ZCMEM_OK && free_it) {
     bool deferred = false;
-    /* ENOENT: somebody else has freed it already, deferred. */
-    if (zcmem_heap_free_deferred(region->heap, addr, &deferred) == ZCMEM_OK) {
+    zcmem__atomic_change(&region->version);
+    enum zcmem_status freed = zcmem_heap_free_deferred(region->heap, addr, &deferred);
+    zcmem__atomic_changed(&region->version);
+    if (freed == ZCMEM_OK) { /* else, ENOENT: somebody has freed it already, deferred */
       region->stats.deferred_frees += deferred;
       region->stats.frees += !deferred;
     }
@@ -157,7 +184,9 @@ enum zcmem_status zcmem__region_let_go(struct zcmem__region *region, hal_addr_t 
 
 enum zcmem_status zcmem__region_end_locked(struct zcmem__region *region, hal_addr_t addr) {
   bool freed = false;
+  zcmem__atomic_change(&region->version);
   enum zcmem_status status = zcmem_heap_end_transfer(region->heap, addr, &freed);
+  zcmem__atomic_changed(&region->version);
   if (status == ZCMEM_OK && freed) {
     region->stats.frees++;
   }
@@ -185,7 +214,9 @@ void zcmem__region_count_failed(struct zcmem__region *region) {
 
 enum zcmem_status zcmem__region_unpin_locked(struct zcmem__region *region, hal_addr_t addr) {
   bool freed = false;
+  zcmem__atomic_change(&region->version);
   enum zcmem_status status = zcmem_heap_unpin(region->heap, addr, &freed);
+  zcmem__atomic_changed(&region->version);
   if (status == ZCMEM_OK && freed) {
     region->stats.frees++;
   }

@@ -5,6 +5,9 @@
  * What stands above `heap` never changes once the region is published, so any thread reads it without the lock. The
  * heap's state and the counters are guarded by the lock.
  *
+ * A look-up takes no lock: the version tells whether blocks changed meanwhile; then it is tried again, and after a few
+ * tries under the lock. So a reader waits for nobody but where writers follow each other without a pause.
+ *
  * A transfer is three steps: begin (lock; the heap checks the range and counts a use of the block; unlock), move the
  * bytes with no lock, end (lock; the use and the counters; unlock). While the use is counted the block cannot be
  * handed out again, which is why no lock is needed in the middle.
@@ -12,6 +15,7 @@
 #ifndef ZCMEM_REGION_H
 #define ZCMEM_REGION_H
 
+#include "atomic.h"
 #include "lock.h"
 #include <stdalign.h>
 #include <zcmem/heap.h>
@@ -32,8 +36,9 @@ struct zcmem__region {
   char name[ZCMEM_NAME_MAX + 1];
   bool owns_image; /* it came from the HAL's allocator */
   size_t image_bytes;
-  struct zcmem_heap *heap;         /* at the beginning of the image */
-  struct zcmem_region_stats stats; /* the counters; the members from in_use on but peak are filled in when asked for */
+  struct zcmem_heap *heap;          /* at the beginning of the image */
+  struct zcmem__atomic_u32 version; /* of the heap's blocks; odd while they change */
+  struct zcmem_region_stats stats;  /* the counters; the members from in_use on but peak are filled in when asked for */
   struct zcmem__lock lock;
 };
 
@@ -87,6 +92,12 @@ enum zcmem_status zcmem__region_bounds(const struct zcmem_block_info *block, hal
 
 /* Under the lock: counts an allocation or a resize that answered `status`. */
 void zcmem__region_note_alloc(struct zcmem__region *region, enum zcmem_status status, uint64_t *succeeded);
+
+/*
+ * The live block that holds addr; OK, ENOENT, ELOCK. Without the lock, but where it is unlucky. What it tells of uses
+ * may be a moment old.
+ */
+enum zcmem_status zcmem__region_look(struct zcmem__region *region, hal_addr_t addr, struct zcmem_block_info *info);
 
 /* Begins a transfer (see above). Statuses of zcmem_heap_begin_transfer, ELOCK; a failure is counted. */
 enum zcmem_status zcmem__region_begin(struct zcmem__region *region, hal_addr_t addr, hal_size_t size);

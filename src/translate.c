@@ -13,15 +13,17 @@ enum zcmem_status zcmem_mem_host(struct zcmem_hal *hal, hal_addr_t addr, hal_siz
   if (hal == NULL || host == NULL) {
     return ZCMEM_EINVAL;
   }
-  enum zcmem_status status = zcmem_mem_info(hal, addr, &block);
+  struct zcmem__region *region = zcmem__hal_region_of(hal, addr);
+  if (region == NULL) {
+    return ZCMEM_ENOENT;
+  }
+  enum zcmem_status status = zcmem__region_look(region, addr, &block);
   if (status == ZCMEM_OK) {
     status = zcmem__region_bounds(&block, addr, size, &rest);
   }
   if (status != ZCMEM_OK) {
     return status;
   }
-  /* The block was there, so the region is. */
-  const struct zcmem__region *region = zcmem__hal_region_of(hal, addr);
   if (region->host == NULL) {
     return ZCMEM_ENOTMAPPED;
   }
@@ -46,7 +48,7 @@ enum zcmem_status zcmem_mem_locate(struct zcmem_hal *hal, const void *ptr, struc
       return status;
     }
   }
-  enum zcmem_status status = zcmem_mem_info(hal, found, &block);
+  enum zcmem_status status = zcmem__region_look(region, found, &block);
   if (status != ZCMEM_OK) {
     return status;
   }

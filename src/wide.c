@@ -97,7 +97,7 @@ static void place(struct zcmem_heap *heap, uint32_t slot, uint64_t entry, uint32
   struct zcmem__wide_page *page = page_at(heap, slot / ZCMEM__PAGE);
   page->entry[slot % ZCMEM__PAGE] = (entry & ~(uint64_t)(ZCMEM__PAGE - 1u)) | slot % ZCMEM__PAGE;
   page->id[slot % ZCMEM__PAGE] = id;
-  zcmem__block(heap, id)->bin_prev = slot;
+  ZCMEM__PUT(zcmem__block(heap, id)->bin_prev, slot);
 }
 
 /* The slot of the largest entry of a page. */

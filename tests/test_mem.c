@@ -359,7 +359,6 @@ static void test_the_number_of_pins_is_bounded(void **state) {
 
 static void test_a_lock_that_fails_changes_nothing(void **state) {
   const uint32_t order[] = {MSMC, LOW};
-  struct zcmem_block_info info;
   hal_addr_t none = 77;
   (void)state;
   hal_addr_t addr = alloc(LOW, 1000);
@@ -377,7 +376,6 @@ static void test_a_lock_that_fails_changes_nothing(void **state) {
   LOCKED_OUT(zcmem_mem_free(hal, addr));
   LOCKED_OUT(zcmem_mem_free_deferred(hal, addr));
   LOCKED_OUT(zcmem_mem_resize(hal, addr, 1));
-  LOCKED_OUT(zcmem_mem_info(hal, addr, &info));
   LOCKED_OUT(zcmem_mem_pin(hal, addr));
   LOCKED_OUT(zcmem_mem_unpin(hal, addr));
 #undef LOCKED_OUT

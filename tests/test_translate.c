@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "hal_impl.h"
 #include "map_fixture.h"
 
 static void test_host_translates_within_the_live_block(void **state) {
@@ -21,8 +22,16 @@ static void test_host_translates_within_the_live_block(void **state) {
   assert_status(zcmem_mem_host(hal, copying, 1, &host), ZCMEM_ENOTMAPPED);
   assert_status(zcmem_mem_host(NULL, addr, 1, &host), ZCMEM_EINVAL);
   assert_status(zcmem_mem_host(hal, addr, 1, NULL), ZCMEM_EINVAL);
+  unsigned locks = fake.lock_calls;
+  void *seen = NULL;
+  assert_ok(zcmem_mem_host(hal, addr, 1, &seen)); /* no lock, but where the region is just being changed */
+  assert_int_equal(fake.lock_calls, locks);
+  zcmem__atomic_change(&hal->regions[HOST].version);
+  assert_ok(zcmem_mem_host(hal, addr, 1, &seen));
+  assert_int_equal(fake.lock_calls, locks + 1);
   fake.fail_lock_in = 1;
   assert_status(zcmem_mem_host(hal, addr, 1, &host), ZCMEM_ELOCK);
+  zcmem__atomic_changed(&hal->regions[HOST].version);
   assert_ok(zcmem_mem_free(hal, addr));
   assert_status(zcmem_mem_host(hal, addr, 1, &host), ZCMEM_ENOENT);
   assert_ptr_equal(host, untouched);
@@ -50,10 +59,12 @@ static void test_device_translates_interior_pointers(void **state) {
   assert_status(zcmem_mem_device(hal, regions[HOST].memory + BYTES, &found, &rest), ZCMEM_ENOTMAPPED);
   assert_status(zcmem_mem_device(NULL, host, &found, &rest), ZCMEM_EINVAL);
   assert_status(zcmem_mem_device(hal, host, NULL, &rest), ZCMEM_EINVAL);
-  fake.fail_lock_in = 1; /* the region's */
+  fake.fail_lock_in = 1;
+  assert_status(zcmem_mem_device(hal, &rest, &found, &rest), ZCMEM_ENOTMAPPED);
+  assert_int_equal(fake.fail_lock_in, 1); /* no lock */
+  zcmem__atomic_change(&hal->regions[HOST].version);
   assert_status(zcmem_mem_device(hal, host, &found, &rest), ZCMEM_ELOCK);
-  fake.fail_lock_in = 1; /* the table's */
-  assert_status(zcmem_mem_device(hal, &rest, &found, &rest), ZCMEM_ELOCK);
+  zcmem__atomic_changed(&hal->regions[HOST].version);
   assert_ok(zcmem_mem_free(hal, addr));
   assert_status(zcmem_mem_device(hal, host, &found, &rest), ZCMEM_ENOENT);
   assert_int_equal(found, 77);

@@ -289,7 +289,7 @@ ZCMEM_API enum zcmem_status zcmem_mem_free_deferred(struct zcmem_hal *hal, hal_a
 /* Resizes in place or refuses; statuses of zcmem_heap_resize, ELOCK. */
 ZCMEM_API enum zcmem_status zcmem_mem_resize(struct zcmem_hal *hal, hal_addr_t addr, hal_size_t size);
 
-/* The block that holds addr (interior too); statuses of zcmem_heap_find, ELOCK. */
+/* The block that holds addr (interior too); statuses of zcmem_heap_find; ELOCK as for zcmem_mem_host. */
 struct zcmem_block_info;
 ZCMEM_API enum zcmem_status zcmem_mem_info(struct zcmem_hal *hal, hal_addr_t addr, struct zcmem_block_info *info);
 
@@ -317,8 +317,10 @@ ZCMEM_API enum zcmem_status zcmem_mem_fill(struct zcmem_hal *hal, hal_addr_t dst
 
 /*
  * Device -> host: *host is where the host sees addr, valid for size bytes as long as the block lives. Pins nothing.
+ * Takes no lock and stores nothing, unless other threads change the region's blocks at every one of a few tries: then
+ * it looks under the lock.
  * EINVAL iff a pointer is NULL. ENOENT iff addr is in no live block. EBOUNDS iff the range leaves it. ENOTMAPPED iff
- * the region has no host pointer (use zcmem_mem_map). ELOCK.
+ * the region has no host pointer (use zcmem_mem_map). ELOCK iff the lock was needed and failed.
  */
 ZCMEM_API enum zcmem_status zcmem_mem_host(struct zcmem_hal *hal, hal_addr_t addr, hal_size_t size, void **host);
 
@@ -326,8 +328,9 @@ ZCMEM_API enum zcmem_status zcmem_mem_host(struct zcmem_hal *hal, hal_addr_t add
  * Host -> device: *addr is the device address of the byte at ptr, which may point anywhere into a block of a mapped
  * region or into a range mapped on demand; *remaining (may be NULL) is the number of bytes from there to the end of
  * what was requested for the block (or of the mapping, if that ends first).
+ * Takes a lock no more than zcmem_mem_host does; looks at each region, and where ptr is in none at max_mappings ranges.
  * EINVAL iff hal or addr is NULL. ENOTMAPPED iff ptr is in no mapped region or mapping. ENOENT iff no live block is
- * there. ELOCK.
+ * there. ELOCK as there.
  */
 ZCMEM_API enum zcmem_status zcmem_mem_device(struct zcmem_hal *hal, const void *ptr, hal_addr_t *addr,
                                              hal_size_t *remaining);
