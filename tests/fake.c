@@ -65,6 +65,9 @@ const struct zcmem_lock_ops fake_lock = {.bytes = sizeof(unsigned),
 /* What the allocator gives lies behind a line that says how long it is. */
 enum { ALLOC_LINE = 64 };
 
+/* What the memory of a region is aligned to. */
+enum { MEMORY_ALIGN = 128 };
+
 static void *fake_alloc(void *ctx, size_t bytes) {
   assert_ptr_equal(ctx, &fake);
   assert_int_equal(fake.locks_held, 0);
@@ -225,7 +228,10 @@ static const struct zcmem_region_ops ops_of[FAKE_WAYS] = {
 
 struct zcmem_region_config fake_region_open(struct fake_region *region, enum fake_way way, const char *name,
                                             hal_addr_t base, size_t bytes) {
-  *region = (struct fake_region){.way = way, .base = base, .bytes = bytes, .memory = malloc(bytes)};
+  /* Aligned as device memory is; the size is one of whole alignments, or the rest is lost. */
+  size_t whole = (bytes + MEMORY_ALIGN - 1) / MEMORY_ALIGN * MEMORY_ALIGN;
+  *region =
+      (struct fake_region){.way = way, .base = base, .bytes = bytes, .memory = aligned_alloc(MEMORY_ALIGN, whole)};
   assert_non_null(region->memory);
   memset(region->memory, 0xee, bytes);
   struct zcmem_region_config config = {.name = name,
