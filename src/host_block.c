@@ -24,6 +24,7 @@ static enum zcmem_status alloc_skewed(struct zcmem__region *region, hal_size_t s
   if (status != ZCMEM_OK) {
     return status;
   }
+  zcmem__atomic_change(&region->version);
   status = wanted > UINT64_MAX - room ? ZCMEM_ENOSPC : zcmem_heap_alloc(region->heap, wanted + room, 1, &at);
   if (status == ZCMEM_OK) {
     status = zcmem_heap_free(region->heap, at);
@@ -32,6 +33,7 @@ static enum zcmem_status alloc_skewed(struct zcmem__region *region, hal_size_t s
     at += (0 - (at + skew)) & (align - 1);
     status = zcmem_heap_reserve(region->heap, at, size);
   }
+  zcmem__atomic_changed(&region->version);
   zcmem__region_note_alloc(region, status, &region->stats.allocations);
   zcmem__lock_drop(&region->lock);
   if (status == ZCMEM_OK) {
@@ -69,11 +71,13 @@ static enum zcmem_status shrink_to_nothing(struct zcmem__region *region, hal_add
   if (status != ZCMEM_OK) {
     return status;
   }
+  zcmem__atomic_change(&region->version);
   (void)zcmem_heap_unpin(region->heap, addr, NULL);
   (void)zcmem_heap_end_transfer(region->heap, addr, NULL);
   status = zcmem_heap_resize(region->heap, addr, 0);
   (void)zcmem_heap_begin_transfer(region->heap, addr, 0, NULL);
   (void)zcmem_heap_pin(region->heap, addr);
+  zcmem__atomic_changed(&region->version);
   zcmem__lock_drop(&region->lock);
   return status;
 }
@@ -132,43 +136,11 @@ enum zcmem_status zcmem__host_block_alloc(struct zcmem_hal *hal, uint32_t kind, 
 
 /* --------------------------------------------------------------------------------------------------- look-up -- */
 
-/*
- * The live mapping that gave this pointer, of several the longest; copied, and if asked for made BUSY, which is the
- * taking described in the header. ENOENT: there is none. EBUSY: taking, and more than one user has it. ELOCK.
- */
+/* The mapping on demand that gave this pointer, if asked for taken: see the header and map.h. ENOENT, EBUSY, ELOCK. */
 static enum zcmem_status find_mapping(struct zcmem__map *map, const void *host, bool take,
                                       struct zcmem__mapping **entry, struct zcmem__mapping *copy) {
-  struct zcmem__mapping *found = NULL;
-  if (map->capacity == 0 || host == NULL) {
-    return ZCMEM_ENOENT;
-  }
-  enum zcmem_status status = zcmem__lock_take(&map->lock);
-  if (status != ZCMEM_OK) {
-    return status;
-  }
-  for (uint32_t i = 0; i < map->capacity; i++) {
-    struct zcmem__mapping *at = &map->entries[i];
-    if (zcmem__atomic_acquire(&at->state) == ZCMEM__MAPPING_LIVE && at->host == host &&
-        (found == NULL || at->size > found->size)) {
-      found = at;
-    }
-  }
-  if (found == NULL) {
-    status = ZCMEM_ENOENT;
-  } else if (take && found->users != 1) {
-    status = ZCMEM_EBUSY;
-  } else {
-    copy->region = found->region;
-    copy->addr = found->addr;
-    copy->size = found->size;
-    *entry = found;
-    if (take) {
-      found->users = 0;
-      zcmem__atomic_publish(&found->state, ZCMEM__MAPPING_BUSY);
-    }
-  }
-  zcmem__lock_drop(&map->lock);
-  return status;
+  enum zcmem_status status = map->capacity == 0 ? ZCMEM_ENOTMAPPED : zcmem__map_given(map, host, take, entry, copy);
+  return status == ZCMEM_ENOTMAPPED ? ZCMEM_ENOENT : status;
 }
 
 /* The region and the address that the pointer stands for, whatever is there. ENOENT, ELOCK. */
@@ -188,27 +160,14 @@ static enum zcmem_status resolve(struct zcmem_hal *hal, const void *host, struct
   return status;
 }
 
-/* With the lock held: the live block that starts at addr. */
-static enum zcmem_status find_locked(const struct zcmem__region *region, hal_addr_t addr,
-                                     struct zcmem_block_info *block) {
-  enum zcmem_status status = zcmem_heap_find(region->heap, addr, block);
-  return status == ZCMEM_OK && block->addr != addr ? ZCMEM_ENOENT : status;
-}
-
 enum zcmem_status zcmem__host_block_find(struct zcmem_hal *hal, const void *host, struct zcmem__region **region,
                                          struct zcmem_block_info *block) {
   hal_addr_t addr = 0;
   enum zcmem_status status = resolve(hal, host, region, &addr);
-  if (status != ZCMEM_OK) {
-    return status;
+  if (status == ZCMEM_OK) {
+    status = zcmem__region_look(*region, addr, block);
   }
-  status = zcmem__lock_take(&(*region)->lock);
-  if (status != ZCMEM_OK) {
-    return status;
-  }
-  status = find_locked(*region, addr, block);
-  zcmem__lock_drop(&(*region)->lock);
-  return status;
+  return status == ZCMEM_OK && block->addr != addr ? ZCMEM_ENOENT : status;
 }
 
 /* ---------------------------------------------------------------------------------------------------- release -- */
@@ -218,41 +177,43 @@ static uint32_t own_uses(const struct zcmem__region *region) {
   return region->host == NULL ? 1 : 0;
 }
 
-/* With the lock held: whether the block that starts at addr can be taken from its owner. See the header. */
-static enum zcmem_status judge(struct zcmem__region *region, hal_addr_t addr, uint32_t kind,
+/*
+ * With the lock held: whether the block that starts at addr, of which `mapped` bytes are mapped on demand, can be taken
+ * from its owner. See the header.
+ */
+static enum zcmem_status judge(const struct zcmem__region *region, hal_addr_t addr, uint32_t kind, hal_size_t mapped,
                                struct zcmem_block_info *block) {
-  enum zcmem_status status = find_locked(region, addr, block);
-  if (status != ZCMEM_OK) {
-    return status;
+  enum zcmem_status status = zcmem_heap_find(region->heap, addr, block);
+  if (status != ZCMEM_OK || block->addr != addr) {
+    return ZCMEM_ENOENT;
   }
   if (region->kind != kind) {
     return ZCMEM_EINVAL;
   }
-  return block->pins != own_uses(region) || block->transfers != own_uses(region) ? ZCMEM_EBUSY : ZCMEM_OK;
+  bool whole = region->host != NULL || mapped == mapped_bytes(block->requested); /* else the mapping is another's */
+  return !whole || block->pins != own_uses(region) || block->transfers != own_uses(region) ? ZCMEM_EBUSY : ZCMEM_OK;
 }
 
-/* Judges and, if the block can be taken, makes it a zombie with a use of the taker's. ELOCK. */
-static enum zcmem_status make_zombie(struct zcmem__region *region, hal_addr_t addr, uint32_t kind, hal_size_t mapped,
-                                     struct zcmem__host_block *taken) {
+/* Judges, and if the block can be taken and `taken` is given, makes it a zombie that is in use by the taker. ELOCK. */
+static enum zcmem_status judge_or_take(struct zcmem__region *region, hal_addr_t addr, uint32_t kind, hal_size_t mapped,
+                                       struct zcmem__host_block *taken) {
   struct zcmem_block_info block;
   enum zcmem_status status = zcmem__lock_take(&region->lock);
   if (status != ZCMEM_OK) {
     return status;
   }
-  status = judge(region, addr, kind, &block);
-  if (status == ZCMEM_OK && region->host == NULL && mapped != mapped_bytes(block.requested)) {
-    status = ZCMEM_EBUSY; /* somebody else's mapping, of a part */
-  }
-  if (status == ZCMEM_OK && region->host != NULL) {
-    status = zcmem_heap_begin_transfer(region->heap, addr, 0, NULL);
-  }
-  if (status == ZCMEM_OK) {
-    status = zcmem_heap_free_deferred(region->heap, addr, NULL);
-  }
-  if (status == ZCMEM_OK) {
+  status = judge(region, addr, kind, mapped, &block);
+  if (status == ZCMEM_OK && taken != NULL) {
     taken->region = region;
     taken->addr = addr;
     taken->requested = block.requested;
+    taken->mapped = mapped;
+    if (region->host != NULL) {
+      (void)zcmem_heap_begin_transfer(region->heap, addr, 0, NULL);
+    }
+    zcmem__atomic_change(&region->version);
+    status = zcmem_heap_free_deferred(region->heap, addr, NULL);
+    zcmem__atomic_changed(&region->version);
   } else if (status == ZCMEM_ENOENT || status == ZCMEM_EBUSY) {
     region->stats.bad_frees++;
   }
@@ -264,52 +225,38 @@ static enum zcmem_status make_zombie(struct zcmem__region *region, hal_addr_t ad
  * Whoever looks the pointer up while its mapping is taken finds nothing there. So that this happens to nobody whose
  * block then turns out to be in use, what can be refused is refused before.
  */
-static enum zcmem_status refuse_mapped(struct zcmem_hal *hal, uint32_t kind, const void *host) {
-  struct zcmem__region *region = NULL;
-  struct zcmem_block_info block;
-  hal_addr_t addr = 0;
-  enum zcmem_status status = resolve(hal, host, &region, &addr);
+static enum zcmem_status take_mapped(struct zcmem__map *map, uint32_t kind, void *host,
+                                     struct zcmem__host_block *taken) {
+  struct zcmem__mapping copy;
+  enum zcmem_status status = find_mapping(map, host, false, &taken->entry, &copy);
+  if (status == ZCMEM_OK) {
+    status = judge_or_take(copy.region, copy.addr, kind, copy.size, NULL);
+  }
+  if (status == ZCMEM_OK) {
+    status = find_mapping(map, host, true, &taken->entry, &copy);
+  }
   if (status != ZCMEM_OK) {
     return status;
   }
-  status = zcmem__lock_take(&region->lock);
+  status = judge_or_take(copy.region, copy.addr, kind, copy.size, taken);
   if (status != ZCMEM_OK) {
-    return status;
+    zcmem__map_publish(taken->entry, host);
   }
-  status = judge(region, addr, kind, &block);
-  if (status == ZCMEM_ENOENT || status == ZCMEM_EBUSY) {
-    region->stats.bad_frees++;
-  }
-  zcmem__lock_drop(&region->lock);
   return status;
 }
 
 enum zcmem_status zcmem__host_block_take(struct zcmem_hal *hal, uint32_t kind, void *host,
                                          struct zcmem__host_block *taken) {
-  struct zcmem__mapping *entry = NULL, copy;
   struct zcmem__region *region = zcmem__hal_region_of_host(hal, host);
-  if (region != NULL) {
-    *taken = (struct zcmem__host_block){.host = host};
-    return make_zombie(region, region->base + ((uintptr_t)host - (uintptr_t)region->host), kind, 0, taken);
+  *taken = (struct zcmem__host_block){.host = host};
+  if (region == NULL) {
+    return take_mapped(&hal->map, kind, host, taken);
   }
-  enum zcmem_status status = refuse_mapped(hal, kind, host);
-  if (status == ZCMEM_OK) {
-    status = find_mapping(&hal->map, host, true, &entry, &copy);
-  }
-  if (status != ZCMEM_OK) {
-    return status;
-  }
-  *taken = (struct zcmem__host_block){.entry = entry, .mapped = copy.size, .host = host};
-  status = make_zombie(copy.region, copy.addr, kind, copy.size, taken);
-  if (status != ZCMEM_OK) {
-    zcmem__map_publish(entry, host);
-  }
-  return status;
+  return judge_or_take(region, region->base + ((uintptr_t)host - (uintptr_t)region->host), kind, 0, taken);
 }
 
-enum zcmem_status zcmem__host_block_end(struct zcmem_hal *hal, const struct zcmem__host_block *taken) {
+enum zcmem_status zcmem__host_block_end(const struct zcmem__host_block *taken) {
   enum zcmem_status unmapped = ZCMEM_OK;
-  (void)hal;
   if (taken->entry != NULL) {
     unmapped = zcmem__move_unmap(taken->region, taken->addr, taken->mapped, taken->host);
     zcmem__map_abandon(taken->entry);
@@ -335,7 +282,7 @@ enum zcmem_status zcmem__host_block_free(struct zcmem_hal *hal, uint32_t kind, v
     return addr == HAL_NULLPTR ? ZCMEM_ENOENT : zcmem_mem_free(hal, addr);
   }
   enum zcmem_status status = zcmem__host_block_take(hal, kind, host, &taken);
-  return status == ZCMEM_OK ? zcmem__host_block_end(hal, &taken) : status;
+  return status == ZCMEM_OK ? zcmem__host_block_end(&taken) : status;
 }
 
 /* ----------------------------------------------------------------------------------------------------- resize -- */

@@ -43,7 +43,7 @@ enum zcmem_status zcmem__host_block_take(struct zcmem_hal *hal, uint32_t kind, v
  * Unmaps and frees a block that was taken. EIO: the unmap callback failed; the block is free all the same. ELOCK: it is
  * unmapped, and in use for good.
  */
-enum zcmem_status zcmem__host_block_end(struct zcmem_hal *hal, const struct zcmem__host_block *taken);
+enum zcmem_status zcmem__host_block_end(const struct zcmem__host_block *taken);
 
 /* Both, in one step where the region has a host pointer. */
 enum zcmem_status zcmem__host_block_free(struct zcmem_hal *hal, uint32_t kind, void *host);

@@ -72,7 +72,7 @@ static enum zcmem_status move(struct zcmem_hal *hal, uint32_t kind, void **ptr, 
   }
   memcpy(to, *ptr, old.requested < size ? (size_t)old.requested : size);
   *ptr = to;
-  return zcmem__host_block_end(hal, &old);
+  return zcmem__host_block_end(&old);
 }
 
 void *zcmem_realloc(uint32_t kind, void *ptr, size_t size) {

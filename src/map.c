@@ -145,6 +145,38 @@ enum zcmem_status zcmem__map_release(struct zcmem__map *map, const void *host, s
   return status;
 }
 
+enum zcmem_status zcmem__map_given(struct zcmem__map *map, const void *host, bool take, struct zcmem__mapping **entry,
+                                   struct zcmem__mapping *copy) {
+  struct zcmem__mapping *found = NULL;
+  enum zcmem_status status = zcmem__lock_take(&map->lock);
+  if (status != ZCMEM_OK) {
+    return status;
+  }
+  for (uint32_t i = 0; i < map->capacity; i++) {
+    struct zcmem__mapping *at = &map->entries[i];
+    if (zcmem__mapping_state_of(at) == ZCMEM__MAPPING_LIVE && at->host == host &&
+        (found == NULL || smaller(found, at))) {
+      found = at;
+    }
+  }
+  if (found == NULL) {
+    status = ZCMEM_ENOTMAPPED;
+  } else if (take && found->users != 1) {
+    status = ZCMEM_EBUSY;
+  } else {
+    copy->region = found->region;
+    copy->addr = found->addr;
+    copy->size = found->size;
+    *entry = found;
+    if (take) {
+      found->users = 0;
+      set_state(found, ZCMEM__MAPPING_BUSY);
+    }
+  }
+  zcmem__lock_drop(&map->lock);
+  return status;
+}
+
 enum zcmem_status zcmem__map_find(const struct zcmem__map *map, const void *ptr, struct zcmem__region **region,
                                   hal_addr_t *addr, hal_size_t *remaining) {
   hal_size_t best = 0;

