@@ -16,6 +16,10 @@ int bench_command_heap(int argc, char **argv);
 int bench_command_threads(int argc, char **argv);
 int bench_command_handoff(int argc, char **argv);
 int bench_command_translate(int argc, char **argv);
+int bench_command_buffer(int argc, char **argv);
+int bench_command_copy(int argc, char **argv);
+int bench_command_latency(int argc, char **argv);
+int bench_command_metadata(int argc, char **argv);
 
 /* Where regions start: an address that is not 0 and that no host pointer of ours has. */
 #define BENCH_REGION_BASE UINT64_C(0x4000000000)

@@ -12,4 +12,7 @@ void *bench_map(size_t bytes);
 /* memory may be NULL. */
 void bench_unmap(void *memory, size_t bytes);
 
+/* Bytes of memory that this process has to itself and that are there. False: a message was printed. */
+bool bench_resident(uint64_t *bytes);
+
 #endif

@@ -2,6 +2,7 @@
 /* zcmem as an allocator to be measured: the facade with its default lock, and the bare heap. */
 #include "peers.h"
 
+#include "commands.h"
 #include "report.h"
 #include "settings.h"
 
@@ -26,9 +27,8 @@ static uint32_t descriptors_for(uint32_t max_live) {
 
 /* ------------------------------------------------------------------------------------------------- the facade -- */
 
-static void *hal_create(uint64_t bytes, uint64_t base, uint32_t max_live) {
-  const struct zcmem_hal_config config = {.name = "zcmem-bench", .max_regions = 1};
-  const struct zcmem_region_config region = {
+static struct zcmem_region_config region_config(uint64_t bytes, uint64_t base, uint32_t max_live) {
+  return (struct zcmem_region_config){
       .name = "bench",
       .kind = ZCMEM_KIND_DRAM,
       .base = base,
@@ -36,6 +36,11 @@ static void *hal_create(uint64_t bytes, uint64_t base, uint32_t max_live) {
       .quantum = BENCH_ALIGNMENT,
       .max_blocks = descriptors_for(max_live),
   };
+}
+
+static void *hal_create(uint64_t bytes, uint64_t base, uint32_t max_live) {
+  const struct zcmem_hal_config config = {.name = "zcmem-bench", .max_regions = 1};
+  const struct zcmem_region_config region = region_config(bytes, base, max_live);
   struct zcmem_hal *hal;
   return zcmem_hal_create(&config, &region, 1, &hal) == ZCMEM_OK ? hal : NULL;
 }
@@ -70,14 +75,18 @@ struct heap_peer {
   void *memory;
 };
 
-static void *heap_create(uint64_t bytes, uint64_t base, uint32_t max_live) {
-  const struct zcmem_heap_config config = {
+static struct zcmem_heap_config heap_config(uint64_t bytes, uint64_t base, uint32_t max_live) {
+  return (struct zcmem_heap_config){
       .base = base,
       .size = bytes,
       .quantum = BENCH_ALIGNMENT,
       .max_blocks = descriptors_for(max_live),
       .flags = ZCMEM_HEAP_ZEROED,
   };
+}
+
+static void *heap_create(uint64_t bytes, uint64_t base, uint32_t max_live) {
+  const struct zcmem_heap_config config = heap_config(bytes, base, max_live);
   const size_t align = 64;
   size_t image_bytes = zcmem_heap_bytes(&config);
   struct heap_peer *self = calloc(1, sizeof *self);
@@ -117,3 +126,9 @@ static void heap_free(void *memory, uint64_t addr) {
 }
 
 const struct bench_peer bench_peer_heap = {"zcmem", 0, heap_create, heap_destroy, heap_alloc, heap_free};
+
+uint64_t bench_zcmem_bytes(uint64_t region_bytes, uint32_t max_live) {
+  const struct zcmem_region_config region = region_config(region_bytes, BENCH_REGION_BASE, max_live);
+  const struct zcmem_heap_config heap = heap_config(region_bytes, BENCH_REGION_BASE, max_live);
+  return bench_settings.layer == BENCH_LAYER_HEAP ? zcmem_heap_bytes(&heap) : zcmem_region_bytes(&region);
+}

@@ -39,6 +39,9 @@ bool bench_entry_is_zcmem(const struct bench_entry *entry);
 extern const struct bench_peer bench_peer_hal;
 extern const struct bench_peer bench_peer_heap;
 
+/* Bytes that zcmem asks for to keep the state of a region for max_live blocks, at the layer of bench_settings. */
+uint64_t bench_zcmem_bytes(uint64_t region_bytes, uint32_t max_live);
+
 /* No allocator: counts addresses up. What it takes is what the driver's loops cost. */
 extern const struct bench_peer bench_peer_driver;
 
