@@ -287,18 +287,34 @@ enum zcmem_status zcmem__host_block_free(struct zcmem_hal *hal, uint32_t kind, v
 
 /* ----------------------------------------------------------------------------------------------------- resize -- */
 
-enum zcmem_status zcmem__host_block_resize(struct zcmem_hal *hal, uint32_t kind, void *host, size_t size) {
-  struct zcmem__region *region = NULL;
+static enum zcmem_status resize_mapped(struct zcmem__map *map, uint32_t kind, const void *host, size_t size) {
+  struct zcmem__mapping *entry = NULL, copy;
   struct zcmem_block_info block;
-  enum zcmem_status status = zcmem__host_block_find(hal, host, &region, &block);
+  enum zcmem_status status = find_mapping(map, host, false, &entry, &copy);
+  if (status == ZCMEM_OK) {
+    status = zcmem__lock_take(&copy.region->lock);
+  }
   if (status != ZCMEM_OK) {
     return status;
   }
-  if (region->kind != kind) {
-    return ZCMEM_EINVAL;
+  status = judge(copy.region, copy.addr, kind, copy.size, &block);
+  zcmem__lock_drop(&copy.region->lock);
+  if (status != ZCMEM_OK && status != ZCMEM_EBUSY) {
+    return status;
   }
-  if (region->host != NULL) {
-    return zcmem_mem_resize(hal, block.addr, size);
+  return block.requested == size ? ZCMEM_OK : status == ZCMEM_EBUSY ? status : ZCMEM_EFRAG;
+}
+
+enum zcmem_status zcmem__host_block_resize(struct zcmem_hal *hal, uint32_t kind, const void *host, size_t size) {
+  struct zcmem__region *region = zcmem__hal_region_of_host(hal, host);
+  if (region == NULL) {
+    return resize_mapped(&hal->map, kind, host, size);
   }
-  return size == block.requested ? ZCMEM_OK : ZCMEM_EFRAG;
+  hal_addr_t addr = region->base + ((uintptr_t)host - (uintptr_t)region->host);
+  if (region->kind == kind) {
+    return zcmem_mem_resize(hal, addr, size);
+  }
+  struct zcmem_block_info block;
+  enum zcmem_status status = zcmem__region_look(region, addr, &block);
+  return status != ZCMEM_OK ? status : block.addr == addr ? ZCMEM_EINVAL : ZCMEM_ENOENT;
 }

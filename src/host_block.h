@@ -52,7 +52,7 @@ enum zcmem_status zcmem__host_block_free(struct zcmem_hal *hal, uint32_t kind, v
  * Resizes in place. Statuses of zcmem__host_block_take; ENOSPC, EFRAG: not in place. A block mapped on demand keeps its
  * size: its mapping could neither grow nor, where unmapping writes back, be left longer than the block.
  */
-enum zcmem_status zcmem__host_block_resize(struct zcmem_hal *hal, uint32_t kind, void *host, size_t size);
+enum zcmem_status zcmem__host_block_resize(struct zcmem_hal *hal, uint32_t kind, const void *host, size_t size);
 
 /* The live block that starts at the pointer, and its region. ENOENT, ELOCK. */
 enum zcmem_status zcmem__host_block_find(struct zcmem_hal *hal, const void *host, struct zcmem__region **region,
