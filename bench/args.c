@@ -191,5 +191,6 @@ bool bench_args_parse(const struct bench_command *command, int argc, char **argv
     return false;
   }
   *operands = count;
+  *exit_status = BENCH_OK;
   return true;
 }

@@ -61,7 +61,8 @@ struct bench_command {
 
 /*
  * Reads argv[0 ... argc - 1] (what follows the command's name). True: go on; the operands are the first *operands
- * entries of argv. False: *exit_status is what to end with (help was printed, or one line that says what is wrong).
+ * entries of argv, *exit_status is BENCH_OK. False: *exit_status is what to end with (help was printed, or one line
+ * that says what is wrong).
  */
 bool bench_args_parse(const struct bench_command *command, int argc, char **argv, int *operands, int *exit_status);
 

@@ -133,7 +133,8 @@ static void close_row(struct row *row) {
 }
 
 /* bench/instructions counts the instructions of this function and what it calls. Answers the calls that failed. */
-uint64_t bench_play_buffer(struct zcmem_buffers *buffers, zcmem_buffer_t buffer, uint64_t size, uint64_t calls);
+BENCH_COUNTED uint64_t bench_play_buffer(struct zcmem_buffers *buffers, zcmem_buffer_t buffer, uint64_t size,
+                                         uint64_t calls);
 uint64_t bench_play_buffer(struct zcmem_buffers *buffers, zcmem_buffer_t buffer, uint64_t size, uint64_t calls) {
   uint64_t failures = 0;
   for (uint64_t i = 0; i < calls; i++) {

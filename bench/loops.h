@@ -25,7 +25,7 @@ void bench_player_destroy(struct bench_player *player, const struct bench_run *r
 void bench_play_fill(const struct bench_run *run, struct bench_player *player);
 
 /* Runs the round's operations. bench/instructions counts the instructions of this function and what it calls. */
-void bench_play(const struct bench_run *run, struct bench_player *player);
+BENCH_COUNTED void bench_play(const struct bench_run *run, struct bench_player *player);
 
 /* Fetches a line early, so that a miss which is not the allocator's stays out of the figures as far as possible. */
 #if defined(__GNUC__)

@@ -7,6 +7,13 @@
 
 #define BENCH_MAX_ROUNDS 1000u
 
+/* For the functions whose instructions bench/instructions counts: they have to be there under their names. */
+#if defined(__GNUC__)
+#define BENCH_COUNTED __attribute__((noinline))
+#else
+#define BENCH_COUNTED
+#endif
+
 /* Nanoseconds of a clock that never goes back. */
 uint64_t bench_now(void);
 

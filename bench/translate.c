@@ -103,7 +103,7 @@ static void driver_chained(struct translate *t, const struct query *query) {
 }
 
 /* bench/instructions counts the instructions of the two without a chain and what they call. */
-loop bench_play_to_host, bench_play_to_device;
+BENCH_COUNTED loop bench_play_to_host, bench_play_to_device;
 
 void bench_play_to_host(struct translate *t, const struct query *query) {
   to_host(t, query, false);

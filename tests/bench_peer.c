@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Allocators for zcmem-bench --peer: "slots" is right (blocks of 64 KiB from a stack), "same" always answers one
- * address and "odd" misaligned ones, which --check has to notice.
+ * Allocators for zcmem-bench --peer: "slots" is right (blocks of 64 KiB from a stack). What is wrong with the others
+ * --check has to notice: "same" always answers one address, "odd" misaligned ones, and "alone", which says that threads
+ * may share it, gives every thread the same addresses.
  */
 #include "../bench/peer.h"
 
@@ -57,6 +58,16 @@ static bool odd_alloc(void *memory, uint64_t size, uint64_t align, uint64_t *add
   return good;
 }
 
+static _Thread_local uint64_t alone_next;
+
+static bool alone_alloc(void *memory, uint64_t size, uint64_t align, uint64_t *addr) {
+  (void)memory;
+  (void)size;
+  (void)align;
+  *addr = ++alone_next * SLOT_BYTES;
+  return true;
+}
+
 static void nothing_freed(void *memory, uint64_t addr) {
   (void)memory;
   (void)addr;
@@ -65,6 +76,7 @@ static void nothing_freed(void *memory, uint64_t addr) {
 static const struct bench_peer peers[] = {
     {"slots", 0, slots_create, free, slots_alloc, slots_free},
     {"same", 0, slots_create, free, same_alloc, nothing_freed},
+    {"alone", BENCH_PEER_THREAD_SAFE, slots_create, free, alone_alloc, nothing_freed},
     {"odd", 0, slots_create, free, odd_alloc, slots_free},
 };
 
