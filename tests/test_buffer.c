@@ -2,6 +2,8 @@
 /*
  * Buffers and sub-buffers: what they are made of, which are refused, and how long they live.
  */
+#include "buffer_impl.h" /* before the fixture, whose names its parameters would shadow */
+
 #include "buffer_fixture.h"
 
 static void test_the_table_is_made_in_the_callers_memory(void **state) {
@@ -292,6 +294,17 @@ static void test_references(void **state) {
   release(heir);
 }
 
+static void test_as_many_references_as_can_be_counted(void **state) {
+  (void)state;
+  zcmem_buffer_t buffer = create(READ, FAKE_HOST, NULL, 100);
+  zcmem__buffer_find(buffers, buffer)->references = UINT32_MAX - 1; /* as after so many retains */
+  assert_ok(zcmem_buffer_retain(buffers, buffer));
+  assert_status(zcmem_buffer_retain(buffers, buffer), ZCMEM_EBUSY);
+  assert_int_equal(info_of(buffer).references, UINT32_MAX);
+  zcmem__buffer_find(buffers, buffer)->references = 1;
+  release(buffer);
+}
+
 static void test_numbers_are_not_used_twice(void **state) {
   enum { ROUNDS = 1000 };
   static zcmem_buffer_t seen[ROUNDS];
@@ -361,6 +374,7 @@ int main(void) {
       TABLE_TEST(test_what_no_buffer_can_be_made_of),
       TABLE_TEST(test_a_copy_that_fails),
       TABLE_TEST(test_references),
+      TABLE_TEST(test_as_many_references_as_can_be_counted),
       TABLE_TEST(test_numbers_are_not_used_twice),
       TABLE_TEST(test_as_many_buffers_as_agreed),
       TABLE_TEST(test_as_many_uses_of_a_block_as_there_can_be),

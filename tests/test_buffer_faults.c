@@ -257,12 +257,95 @@ static void test_an_end_that_fails_frees_the_bytes(void **state) {
   release(buffer);
 }
 
+/* ----------------------------------------------------------------------------- calls in the middle of a call -- */
+
+/* What a callback finds: a view that another one is just opening or ending. */
+struct middle {
+  zcmem_buffer_t buffer, part;
+  zcmem_view_t view; /* 0: it has no number yet */
+  bool seen;
+};
+
+static void look_from_inside(void *arg) {
+  struct middle *middle = arg;
+  struct zcmem_view none = {.id = 77};
+  zcmem_buffer_t other = 0;
+  hal_addr_t addr = info_of(middle->buffer).addr;
+  assert_int_equal(info_of(middle->buffer).views, 1);
+  assert_int_equal(counters().views, 1);
+  assert_status(zcmem_mem_free(hal, addr), ZCMEM_EBUSY);
+  assert_status(zcmem_buffer_begin(buffers, middle->part, 0, 50, WRITE, &other, &none), ZCMEM_EOVERLAP);
+  assert_int_equal(other, middle->buffer);
+  if (middle->view != 0) { /* just ending: nobody else may end it, nor have its bytes */
+    assert_status(zcmem_buffer_end(buffers, middle->view), ZCMEM_ENOENT);
+    assert_status(zcmem_buffer_begin(buffers, middle->part, 0, 50, READ, &other, &none), ZCMEM_EOVERLAP);
+  } else { /* just coming in: the bytes are not there yet */
+    assert_status(zcmem_buffer_begin(buffers, middle->part, 0, 50, READ, &other, &none), ZCMEM_EBUSY);
+    assert_status(zcmem_buffer_end(buffers, 1), ZCMEM_ENOENT);
+  }
+  assert_int_equal(none.id, 77);
+  end(begin(middle->part, 50, 10, RW)); /* others are free */
+  assert_int_equal(counters().views, 1);
+  middle->seen = true;
+}
+
+static void test_what_others_see_in_the_middle(void **state) {
+  unsigned char host[100];
+  (void)state;
+  memset(host, 1, sizeof host);
+  struct middle middle = {.buffer = create(RW | USE, FAKE_OPS, host, sizeof host)};
+  middle.part = create_sub(middle.buffer, 0, 0, 100);
+  regions[FAKE_OPS].arg = &middle;
+  regions[FAKE_OPS].inside = look_from_inside;
+  end(begin(middle.buffer, 0, 50, READ));
+  assert_true(middle.seen);
+  middle.seen = false;
+  struct zcmem_view view = begin(middle.buffer, 0, 50, RW);
+  middle.view = view.id;
+  regions[FAKE_OPS].inside = look_from_inside;
+  end(view);
+  assert_true(middle.seen);
+  end(begin(middle.part, 0, 100, RW));
+  release(middle.part);
+  release(middle.buffer);
+}
+
+static void release_from_inside(void *arg) {
+  release(*(zcmem_buffer_t *)arg);
+}
+
+/* The last release comes while the bytes move: what the buffer is made of waits for the view. */
+static void test_a_release_in_the_middle(void **state) {
+  unsigned char host[100];
+  (void)state;
+  for (int at_end = 0; at_end < 2; at_end++) {
+    memset(host, 1, sizeof host);
+    zcmem_buffer_t buffer = create(RW | USE, FAKE_OPS, host, sizeof host);
+    struct zcmem_view view = {0};
+    regions[FAKE_OPS].arg = &buffer;
+    if (at_end == 0) {
+      regions[FAKE_OPS].inside = release_from_inside;
+    }
+    assert_ok(zcmem_buffer_begin(buffers, buffer, 0, 100, RW, NULL, &view));
+    memset(fake_at(&regions[FAKE_OPS], view.addr), 2, 100);
+    if (at_end != 0) {
+      regions[FAKE_OPS].inside = release_from_inside;
+    }
+    end(view);
+    assert_int_equal(host[99], 2);
+    assert_int_equal(counters().buffers, 0);
+    assert_int_equal(stats_of(FAKE_OPS).live, 0);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_each_lock_fails_once),
       cmocka_unit_test(test_each_callback_fails_once),
       TABLE_TEST(test_a_begin_that_fails_beside_an_open_view),
       TABLE_TEST(test_an_end_that_fails_frees_the_bytes),
+      TABLE_TEST(test_what_others_see_in_the_middle),
+      TABLE_TEST(test_a_release_in_the_middle),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
