@@ -342,6 +342,14 @@ static void test_stats_of_this_version_and_older_ones(void **state) {
   assert_status(zcmem_buffers_get_stats(NULL, &stats), ZCMEM_EINVAL);
   assert_status(zcmem_buffers_get_stats(buffers, NULL), ZCMEM_EINVAL);
   zcmem_buffer_t buffer = create(RW, FAKE_HOST, NULL, 10);
+  struct zcmem_buffer_info info = {.size = 77};
+  stats.views = 77;
+  fake.fail_lock_in = 1;
+  assert_status(zcmem_buffers_get_stats(buffers, &stats), ZCMEM_ELOCK);
+  fake.fail_lock_in = 1;
+  assert_status(zcmem_buffer_get_info(buffers, buffer, &info), ZCMEM_ELOCK);
+  assert_int_equal(stats.views, 77);
+  assert_int_equal(info.size, 77);
   stats = (struct zcmem_buffers_stats){.struct_bytes = offsetof(struct zcmem_buffers_stats, views), .views = 77};
   assert_ok(zcmem_buffers_get_stats(buffers, &stats));
   assert_int_equal(stats.struct_bytes, offsetof(struct zcmem_buffers_stats, views));
