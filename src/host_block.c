@@ -178,11 +178,11 @@ static uint32_t own_uses(const struct zcmem__region *region) {
 }
 
 /*
- * With the lock held: whether the block that starts at addr, of which `mapped` bytes are mapped on demand, can be taken
- * from its owner. See the header.
+ * With the lock held: whether the block that starts at addr, of which `mapped` bytes are mapped on demand, is used by
+ * nobody but its owner and, `held` times, by the caller. See the header.
  */
 static enum zcmem_status judge(const struct zcmem__region *region, hal_addr_t addr, uint32_t kind, hal_size_t mapped,
-                               struct zcmem_block_info *block) {
+                               uint32_t held, struct zcmem_block_info *block) {
   enum zcmem_status status = zcmem_heap_find(region->heap, addr, block);
   if (status != ZCMEM_OK || block->addr != addr) {
     return ZCMEM_ENOENT;
@@ -191,28 +191,29 @@ static enum zcmem_status judge(const struct zcmem__region *region, hal_addr_t ad
     return ZCMEM_EINVAL;
   }
   bool whole = region->host != NULL || mapped == mapped_bytes(block->requested); /* else the mapping is another's */
-  return !whole || block->pins != own_uses(region) || block->transfers != own_uses(region) ? ZCMEM_EBUSY : ZCMEM_OK;
+  bool in_use = block->pins != own_uses(region) || block->transfers != own_uses(region) + held;
+  return whole && !in_use ? ZCMEM_OK : ZCMEM_EBUSY;
 }
 
-/* Judges, and if the block can be taken and `taken` is given, makes it a zombie that is in use by the taker. ELOCK. */
-static enum zcmem_status judge_or_take(struct zcmem__region *region, hal_addr_t addr, uint32_t kind, hal_size_t mapped,
-                                       struct zcmem__host_block *taken) {
-  struct zcmem_block_info block;
+enum step { LOOK, HOLD, DOOM };
+
+/* Judges, and if nobody else uses the block, holds it, or makes it a zombie in whose use the caller is. ELOCK. */
+static enum zcmem_status advance(struct zcmem__host_block *block, uint32_t kind, enum step step) {
+  struct zcmem__region *region = block->region;
+  struct zcmem_block_info info;
   enum zcmem_status status = zcmem__lock_take(&region->lock);
   if (status != ZCMEM_OK) {
     return status;
   }
-  status = judge(region, addr, kind, mapped, &block);
-  if (status == ZCMEM_OK && taken != NULL) {
-    taken->region = region;
-    taken->addr = addr;
-    taken->requested = block.requested;
-    taken->mapped = mapped;
-    if (region->host != NULL) {
-      (void)zcmem_heap_begin_transfer(region->heap, addr, 0, NULL);
-    }
+  status = judge(region, block->addr, kind, block->mapped, block->held, &info);
+  if (status == ZCMEM_OK && step != LOOK && block->held == 0) {
+    (void)zcmem_heap_begin_transfer(region->heap, block->addr, 0, NULL);
+    block->held = 1;
+    block->requested = info.requested;
+  }
+  if (status == ZCMEM_OK && step == DOOM) {
     zcmem__atomic_change(&region->version);
-    status = zcmem_heap_free_deferred(region->heap, addr, NULL);
+    status = zcmem_heap_free_deferred(region->heap, block->addr, NULL);
     zcmem__atomic_changed(&region->version);
   } else if (status == ZCMEM_ENOENT || status == ZCMEM_EBUSY) {
     region->stats.bad_frees++;
@@ -225,64 +226,83 @@ static enum zcmem_status judge_or_take(struct zcmem__region *region, hal_addr_t 
  * Whoever looks the pointer up while its mapping is taken finds nothing there. So that this happens to nobody whose
  * block then turns out to be in use, what can be refused is refused before.
  */
-static enum zcmem_status take_mapped(struct zcmem__map *map, uint32_t kind, void *host,
-                                     struct zcmem__host_block *taken) {
+static enum zcmem_status take_mapped(struct zcmem__map *map, uint32_t kind, struct zcmem__host_block *block,
+                                     enum step step) {
   struct zcmem__mapping copy;
-  enum zcmem_status status = find_mapping(map, host, false, &taken->entry, &copy);
-  if (status == ZCMEM_OK) {
-    status = judge_or_take(copy.region, copy.addr, kind, copy.size, NULL);
-  }
-  if (status == ZCMEM_OK) {
-    status = find_mapping(map, host, true, &taken->entry, &copy);
-  }
-  if (status != ZCMEM_OK) {
-    return status;
-  }
-  status = judge_or_take(copy.region, copy.addr, kind, copy.size, taken);
-  if (status != ZCMEM_OK) {
-    zcmem__map_publish(taken->entry, host);
+  enum zcmem_status status = ZCMEM_OK;
+  for (int taken = 0; taken < 2 && status == ZCMEM_OK; taken++) {
+    status = find_mapping(map, block->host, taken != 0, &block->entry, &copy);
+    if (status == ZCMEM_OK) {
+      block->region = copy.region;
+      block->addr = copy.addr;
+      block->mapped = copy.size;
+      status = advance(block, kind, taken != 0 ? step : LOOK);
+      if (status != ZCMEM_OK && taken != 0) {
+        zcmem__map_publish(block->entry, block->host);
+      }
+    }
   }
   return status;
 }
 
-enum zcmem_status zcmem__host_block_take(struct zcmem_hal *hal, uint32_t kind, void *host,
-                                         struct zcmem__host_block *taken) {
+static enum zcmem_status take(struct zcmem_hal *hal, uint32_t kind, void *host, enum step step,
+                              struct zcmem__host_block *block) {
   struct zcmem__region *region = zcmem__hal_region_of_host(hal, host);
-  *taken = (struct zcmem__host_block){.host = host};
+  *block = (struct zcmem__host_block){.region = region, .host = host};
   if (region == NULL) {
-    return take_mapped(&hal->map, kind, host, taken);
+    return take_mapped(&hal->map, kind, block, step);
   }
-  return judge_or_take(region, region->base + ((uintptr_t)host - (uintptr_t)region->host), kind, 0, taken);
+  block->addr = region->base + ((uintptr_t)host - (uintptr_t)region->host);
+  return advance(block, kind, step);
 }
 
-enum zcmem_status zcmem__host_block_end(const struct zcmem__host_block *taken) {
-  enum zcmem_status unmapped = ZCMEM_OK;
-  if (taken->entry != NULL) {
-    unmapped = zcmem__move_unmap(taken->region, taken->addr, taken->mapped, taken->host);
-    zcmem__map_abandon(taken->entry);
+enum zcmem_status zcmem__host_block_hold(struct zcmem_hal *hal, uint32_t kind, void *host,
+                                         struct zcmem__host_block *held) {
+  return take(hal, kind, host, HOLD, held);
+}
+
+enum zcmem_status zcmem__host_block_let_go(const struct zcmem__host_block *held) {
+  enum zcmem_status status = zcmem__region_let_go(held->region, held->addr, false);
+  if (held->entry != NULL) {
+    zcmem__map_publish(held->entry, held->host);
   }
-  enum zcmem_status status = zcmem__lock_take(&taken->region->lock);
+  return status;
+}
+
+enum zcmem_status zcmem__host_block_doom(struct zcmem__host_block *held) {
+  return advance(held, held->region->kind, DOOM);
+}
+
+enum zcmem_status zcmem__host_block_end(const struct zcmem__host_block *doomed) {
+  struct zcmem__region *region = doomed->region;
+  enum zcmem_status unmapped = ZCMEM_OK;
+  if (doomed->entry != NULL) {
+    unmapped = zcmem__move_unmap(region, doomed->addr, doomed->mapped, doomed->host);
+    zcmem__map_abandon(doomed->entry);
+  }
+  enum zcmem_status status = zcmem__lock_take(&region->lock);
   if (status != ZCMEM_OK) {
     return status;
   }
-  if (taken->entry != NULL) {
-    (void)zcmem__region_unpin_locked(taken->region, taken->addr);
+  if (doomed->entry != NULL) { /* the mapping's own uses */
+    (void)zcmem__region_unpin_locked(region, doomed->addr);
+    (void)zcmem__region_end_locked(region, doomed->addr);
   }
-  (void)zcmem__region_end_locked(taken->region, taken->addr);
-  zcmem__lock_drop(&taken->region->lock);
+  (void)zcmem__region_end_locked(region, doomed->addr);
+  zcmem__lock_drop(&region->lock);
   return unmapped;
 }
 
 enum zcmem_status zcmem__host_block_free(struct zcmem_hal *hal, uint32_t kind, void *host) {
-  struct zcmem__host_block taken;
+  struct zcmem__host_block block;
   struct zcmem__region *region = zcmem__hal_region_of_host(hal, host);
   if (region != NULL && region->kind == kind) {
     /* Address 0, which is in no block, means nothing to do to zcmem_mem_free. */
     hal_addr_t addr = region->base + ((uintptr_t)host - (uintptr_t)region->host);
     return addr == HAL_NULLPTR ? ZCMEM_ENOENT : zcmem_mem_free(hal, addr);
   }
-  enum zcmem_status status = zcmem__host_block_take(hal, kind, host, &taken);
-  return status == ZCMEM_OK ? zcmem__host_block_end(&taken) : status;
+  enum zcmem_status status = take(hal, kind, host, DOOM, &block);
+  return status == ZCMEM_OK ? zcmem__host_block_end(&block) : status;
 }
 
 /* ----------------------------------------------------------------------------------------------------- resize -- */
@@ -297,7 +317,7 @@ static enum zcmem_status resize_mapped(struct zcmem__map *map, uint32_t kind, co
   if (status != ZCMEM_OK) {
     return status;
   }
-  status = judge(copy.region, copy.addr, kind, copy.size, &block);
+  status = judge(copy.region, copy.addr, kind, copy.size, 0, &block);
   zcmem__lock_drop(&copy.region->lock);
   if (status != ZCMEM_OK && status != ZCMEM_EBUSY) {
     return status;

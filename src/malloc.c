@@ -55,22 +55,28 @@ void *zcmem_calloc(uint32_t kind, size_t count, size_t size) {
 }
 
 /*
- * Into a new block. The old one is taken from its owner only once there is a new one, so that whatever fails before
- * leaves it as it was, and its bytes are copied while it is nobody else's.
+ * Into a new block. The old one is held meanwhile, so that nobody frees it and gets its place; whatever fails before it
+ * is doomed leaves it as it was.
  */
 static enum zcmem_status move(struct zcmem_hal *hal, uint32_t kind, void **ptr, size_t size) {
   struct zcmem__host_block old;
   void *to = NULL;
-  enum zcmem_status status = zcmem__host_block_alloc(hal, kind, size, ZCMEM_MALLOC_ALIGN, &to);
+  enum zcmem_status status = zcmem__host_block_hold(hal, kind, *ptr, &old);
   if (status != ZCMEM_OK) {
     return status;
   }
-  status = zcmem__host_block_take(hal, kind, *ptr, &old);
-  if (status != ZCMEM_OK) {
-    (void)zcmem__host_block_free(hal, kind, to);
-    return status;
+  status = zcmem__host_block_alloc(hal, kind, size, ZCMEM_MALLOC_ALIGN, &to);
+  if (status == ZCMEM_OK) {
+    memcpy(to, *ptr, old.requested < size ? (size_t)old.requested : size);
+    status = zcmem__host_block_doom(&old);
+    if (status != ZCMEM_OK) {
+      (void)zcmem__host_block_free(hal, kind, to);
+    }
   }
-  memcpy(to, *ptr, old.requested < size ? (size_t)old.requested : size);
+  if (status != ZCMEM_OK) {
+    enum zcmem_status let_go = zcmem__host_block_let_go(&old);
+    return let_go != ZCMEM_OK ? let_go : status;
+  }
   *ptr = to;
   return zcmem__host_block_end(&old);
 }

@@ -202,6 +202,15 @@ static void do_realloc(void) {
   assert_true(told == before || other.in == 0); /* what is told then is told the other */
 }
 
+/* The same for the other, whose failure is told. */
+static void realloc_too(void) {
+  unsigned char *moved = zcmem_realloc(kind, victim, LARGE);
+  if (moved != NULL) {
+    assert_int_equal(moved[SIZE - 1], 0x11);
+    zcmem_free(kind, moved);
+  }
+}
+
 /* ------------------------------------------------------------------------------------------------ what may happen --
  */
 
@@ -314,10 +323,51 @@ static void test_a_mapping(void **state) {
   at_every_lock(do_free, map, check_mapped);
 }
 
-/* A reallocation that moves is a free, too. */
+/* Who uses a block can translate its pointer at any time, also while a free of it is being refused. */
+static void translate(void) {
+  hal_addr_t addr = 0;
+  answer = zcmem_mem_device(hal, victim, &addr, NULL);
+}
+
+static void test_a_refused_free_never_hides_the_block(void **state) {
+  unsigned n = 0;
+  (void)state;
+  for (kind = SEEN; kind < KINDS_END; kind++) {
+    bool happened = true;
+    for (n = 0; happened; n++) {
+      open_hal();
+      assert_ok(zcmem_mem_pin(hal, victim_addr));
+      answer = ZCMEM_OK;
+      other.act = translate;
+      other.in = n + 1;
+      do_free();
+      happened = other.in == 0;
+      other.in = 0;
+      assert_ok(answer);
+      assert_int_equal(told, 1);
+      assert_status(last_told, ZCMEM_EBUSY);
+      assert_ok(zcmem_mem_unpin(hal, victim_addr));
+      assert_whole(victim, SIZE);
+      close_hal();
+    }
+    assert_true(n > 1);
+  }
+}
+
+/* A reallocation that moves uses the block first, then frees it. */
+static void check_one_succeeded(void) {
+  assert_int_equal(told, 1);
+  assert_true(last_told == ZCMEM_ENOENT || last_told == ZCMEM_EBUSY);
+}
+
 static void test_a_free_in_a_realloc(void **state) {
   (void)state;
-  at_every_lock(do_realloc, do_free, check_once_told);
+  at_every_lock(do_realloc, do_free, check_one_succeeded);
+}
+
+static void test_two_reallocs(void **state) {
+  (void)state;
+  at_every_lock(do_realloc, realloc_too, check_one_succeeded);
 }
 
 static void test_a_pin_in_a_realloc(void **state) {
@@ -332,7 +382,9 @@ int main(void) {
       cmocka_unit_test(test_a_free_and_blocks_that_swap_places),
       cmocka_unit_test(test_a_pin),
       cmocka_unit_test(test_a_mapping),
+      cmocka_unit_test(test_a_refused_free_never_hides_the_block),
       cmocka_unit_test(test_a_free_in_a_realloc),
+      cmocka_unit_test(test_two_reallocs),
       cmocka_unit_test(test_a_pin_in_a_realloc),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
