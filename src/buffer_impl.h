@@ -64,8 +64,9 @@ struct zcmem_buffers {
   uint32_t max_views;
   uint32_t unused_buffer; /* lists of slots */
   uint32_t unused_view;
-  struct zcmem__interval_set device; /* open views by device address: no byte is written that another one has */
-  struct zcmem__interval_set host;   /* the same for the host memory that shadows copy */
+  struct zcmem__interval_set device;  /* open views by device address: no byte is written that another one has */
+  struct zcmem__interval_set host;    /* the same for the host memory that shadows copy */
+  struct zcmem__interval_set aliases; /* what is there of shadows, in no other set: the device's views of aliases */
   struct zcmem_buffers_stats stats;
   struct zcmem__lock lock;
 };

@@ -119,6 +119,9 @@ static enum zcmem_status enter(struct zcmem_buffers *buffers, const struct wish 
       zcmem__interval_insert(&buffers->host, &made->host);
     }
   }
+  if (!made->in_sets && buffer->shadow && !made->of_host) {
+    zcmem__interval_insert(&buffers->aliases, &made->device);
+  }
   buffers->unused_view = made->next;
   made->buffer = (uint32_t)(buffer - buffers->buffers);
   made->mapped = NULL;
@@ -139,6 +142,8 @@ static struct zcmem__buffer_rest leave(struct zcmem_buffers *buffers, struct zcm
     if (buffer->shadow) {
       zcmem__interval_remove(&buffers->host, &view->host);
     }
+  } else if (buffer->shadow && !view->of_host) {
+    zcmem__interval_remove(&buffers->aliases, &view->device);
   }
   view->generation++;
   view->next = buffers->unused_view;
@@ -191,6 +196,14 @@ static enum zcmem_status close_view(struct zcmem_buffers *buffers, struct zcmem_
 
 /* ------------------------------------------------------------------------------- without it: copies, callbacks -- */
 
+/* Of the other views of a shadow that overlap first ... last, the one that begins first; NULL: there is none. */
+static struct zcmem__interval *beside(const struct zcmem_buffers *buffers, const struct zcmem__view *view,
+                                      hal_addr_t first, hal_addr_t last) {
+  struct zcmem__interval *plain = zcmem__interval_find_other(&buffers->device, &view->device, first, last);
+  struct zcmem__interval *alias = zcmem__interval_find_other(&buffers->aliases, &view->device, first, last);
+  return plain == NULL || (alias != NULL && alias->first < plain->first) ? alias : plain;
+}
+
 /*
  * The next part of what the view is to bring in, behind *done bytes: *done ... *done + *step - 1; *step is 0 where all
  * is there. What another open view of the same shadow covers is there already, and may be in use: it is not written
@@ -205,8 +218,8 @@ static enum zcmem_status next_gap(struct zcmem_buffers *buffers, const struct zc
   hal_addr_t first = view->device.first, last = view->device.last;
   buffers->stats.bytes_copied_in += copied;
   *step = size_of(view) - *done;
-  while (view->in_sets && *step > 0) {
-    struct zcmem__interval *found = zcmem__interval_find_other(&buffers->device, &view->device, first + *done, last);
+  while (*step > 0) {
+    struct zcmem__interval *found = beside(buffers, view, first + *done, last);
     if (found == NULL) {
       break;
     }

@@ -88,6 +88,15 @@ static inline struct zcmem_buffers_stats counters(void) {
   return stats;
 }
 
+/* Callbacks of all kinds that the region had. */
+static inline unsigned calls_of(int way) {
+  unsigned calls = 0;
+  for (int call = 0; call < FAKE_CALLS; call++) {
+    calls += regions[way].calls[call];
+  }
+  return calls;
+}
+
 /* Opens a view for the device; it says what it was asked for. */
 static inline struct zcmem_view begin(zcmem_buffer_t buffer, hal_size_t offset, hal_size_t size, uint32_t mode) {
   struct zcmem_view view = {0};
