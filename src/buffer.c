@@ -66,7 +66,8 @@ uint64_t zcmem_buffers_destroy(struct zcmem_buffers *buffers) {
   }
   for (uint32_t i = 0; i < buffers->max_views; i++) {
     struct zcmem__view *view = &buffers->views[i];
-    if (zcmem__atomic_acquire(&view->state) != ZCMEM__VIEW_UNUSED && view->mapped != NULL) {
+    /* One that is ENDING for good, since the lock failed after it, is unmapped already. */
+    if (zcmem__atomic_acquire(&view->state) == ZCMEM__VIEW_OPEN && view->mapped != NULL) {
       (void)zcmem_mem_unmap(buffers->hal, view->mapped);
     }
   }

@@ -154,23 +154,26 @@ static struct zcmem__buffer_rest leave(struct zcmem_buffers *buffers, struct zcm
   return zcmem__buffer_unuse(buffers, view->buffer);
 }
 
+/* What is added to a counter: a count that is taken back wraps. */
+enum { COUNT = 1, TAKE_BACK = -1 };
+
 /* That a copy was not needed: of memory that a shadow would have had to copy. */
-static void count_avoided(struct zcmem_buffers *buffers, const struct zcmem__view *view, uint32_t mode) {
+static void count_avoided(struct zcmem_buffers *buffers, const struct zcmem__view *view, uint32_t mode, int by) {
   const struct zcmem__buffer *buffer = buffer_of(buffers, view);
   if (!view->of_host && !buffer->shadow && (buffer->flags & ZCMEM_BUFFER_USE_HOST) != 0 && (view->mode & mode) != 0) {
-    buffers->stats.copies_avoided++;
-    buffers->stats.bytes_avoided += size_of(view);
+    buffers->stats.copies_avoided += (uint64_t)by;
+    buffers->stats.bytes_avoided += (uint64_t)by * size_of(view);
   }
 }
 
 /* Counts what has succeeded, or will; `close_view` takes it back where it did not. */
-static void count_opened(struct zcmem_buffers *buffers, const struct zcmem__view *view) {
-  ++*(view->of_host ? &buffers->stats.maps : &buffers->stats.begins);
-  count_avoided(buffers, view, ZCMEM_BUFFER_READ);
+static void count_opened(struct zcmem_buffers *buffers, const struct zcmem__view *view, int by) {
+  *(view->of_host ? &buffers->stats.maps : &buffers->stats.begins) += (uint64_t)by;
+  count_avoided(buffers, view, ZCMEM_BUFFER_READ, by);
 }
 
 static void count_ended(struct zcmem_buffers *buffers, const struct zcmem__view *view) {
-  count_avoided(buffers, view, ZCMEM_BUFFER_WRITE);
+  count_avoided(buffers, view, ZCMEM_BUFFER_WRITE, COUNT);
 }
 
 /* Takes the lock and closes a view: one that was opened in vain, or one whose end had work. ELOCK: it stays open. */
@@ -182,7 +185,7 @@ static enum zcmem_status close_view(struct zcmem_buffers *buffers, struct zcmem_
   }
   const struct zcmem__buffer *buffer = buffer_of(buffers, view);
   if (!ended) {
-    --*(view->of_host ? &buffers->stats.maps : &buffers->stats.begins);
+    count_opened(buffers, view, TAKE_BACK);
   } else if (status == ZCMEM_OK && buffer->shadow && !view->of_host) {
     buffers->stats.bytes_copied_out += size_of(view);
   } else {
@@ -294,6 +297,7 @@ static enum zcmem_status conclude(const struct zcmem_buffers *buffers, const str
 static enum zcmem_status open_view(struct zcmem_buffers *buffers, const struct wish *wish, zcmem_buffer_t *other,
                                    struct zcmem_view *out) {
   struct zcmem__view *view = NULL;
+  struct zcmem_view told = {0};
   if (buffers == NULL || out == NULL || wish->size == 0) {
     return ZCMEM_EINVAL;
   }
@@ -305,7 +309,10 @@ static enum zcmem_status open_view(struct zcmem_buffers *buffers, const struct w
   bool work = status == ZCMEM_OK && has_work(buffer_of(buffers, view), view, false);
   if (status == ZCMEM_OK) {
     zcmem__atomic_publish(&view->state, work ? ZCMEM__VIEW_COPYING : ZCMEM__VIEW_OPEN);
-    count_opened(buffers, view);
+    count_opened(buffers, view, COUNT);
+    /* Here, since one that is open may be ended by whoever guesses its number. */
+    told = (struct zcmem_view){.id = number_of(buffers, view), .addr = view->device.first, .size = size_of(view)};
+    told.host = wish->of_host ? host_of(buffer_of(buffers, view), view) : NULL;
   }
   zcmem__lock_drop(&buffers->lock);
   if (work) {
@@ -313,18 +320,15 @@ static enum zcmem_status open_view(struct zcmem_buffers *buffers, const struct w
     if (status != ZCMEM_OK) {
       return close_view(buffers, view, false, status);
     }
-  }
-  if (status != ZCMEM_OK) {
-    return status;
-  }
-  *out = (struct zcmem_view){.id = number_of(buffers, view), .addr = view->device.first, .size = size_of(view)};
-  if (view->of_host) {
-    out->host = view->mapped != NULL ? view->mapped : host_of(buffer_of(buffers, view), view);
-  }
-  if (work) {
+    if (wish->of_host) {
+      told.host = view->mapped;
+    }
     zcmem__atomic_publish(&view->state, ZCMEM__VIEW_OPEN);
   }
-  return ZCMEM_OK;
+  if (status == ZCMEM_OK) {
+    *out = told;
+  }
+  return status;
 }
 
 enum zcmem_status zcmem_buffer_begin(struct zcmem_buffers *buffers, zcmem_buffer_t buffer, hal_size_t offset,

@@ -157,7 +157,10 @@ ZCMEM_API enum zcmem_status zcmem_buffer_create_sub(struct zcmem_buffers *buffer
                                                     uint32_t flags, hal_size_t offset, hal_size_t size,
                                                     zcmem_buffer_t *buffer);
 
-/* One reference more. EINVAL iff buffers is NULL. ENOENT iff there is no such buffer. EBUSY iff 2^32 - 1 are there. */
+/*
+ * One reference more. EINVAL iff buffers is NULL. ENOENT iff there is no such buffer. EBUSY iff 2^32 - 1 are there.
+ * ELOCK.
+ */
 ZCMEM_API enum zcmem_status zcmem_buffer_retain(struct zcmem_buffers *buffers, zcmem_buffer_t buffer);
 
 /*
@@ -196,7 +199,8 @@ ZCMEM_API enum zcmem_status zcmem_buffer_begin(struct zcmem_buffers *buffers, zc
  *
  * EINVAL iff buffers is NULL. ENOENT iff no such view of the device's is open (another thread may be ending it).
  * ENOTMAPPED, EIO: the copy or invalidate failed: the host's bytes may be partly old; the view is closed all the same.
- * ELOCK: of the table, before: nothing happened; after: the view stays open for good.
+ * ELOCK: of the table, before: nothing happened; after: the view stays open for good. Of the region, where this was the
+ * last use of a released buffer: view and buffer are gone, and the block stays in use for good.
  */
 ZCMEM_API enum zcmem_status zcmem_buffer_end(struct zcmem_buffers *buffers, zcmem_view_t view);
 
