@@ -22,6 +22,12 @@ static inline void zcmem__atomic_publish(struct zcmem__atomic_u32 *word, uint32_
   atomic_store_explicit(&word->value, value, memory_order_release);
 }
 
+/* The same, before words are changed that others read: who sees one of these changed sees `value`, or a later one. */
+static inline void zcmem__atomic_announce(struct zcmem__atomic_u32 *word, uint32_t value) {
+  atomic_store_explicit(&word->value, value, memory_order_release);
+  atomic_thread_fence(memory_order_release);
+}
+
 /*
  * The word as the version of data that one thread changes, under a lock, while others read them without it (a seqlock;
  * the data's words are accessed with ZCMEM__GET and ZCMEM__PUT, bits.h): odd while they are changed. A reader whose
