@@ -12,14 +12,18 @@ enum zcmem_status zcmem__map_init(struct zcmem__map *map, struct zcmem__mapping 
   return zcmem__lock_init(&map->lock, lock);
 }
 
-/* A new state. Out of FREE it is a new version. */
+/* A new state. Out of FREE it is a new version, which a look-up that reads what is stored next must not miss. */
 static void set_state(struct zcmem__mapping *entry, enum zcmem__mapping_state state) {
   uint32_t now = zcmem__atomic_acquire(&entry->state);
   uint32_t version = now & ~ZCMEM__MAPPING_STATE;
   if ((now & ZCMEM__MAPPING_STATE) == ZCMEM__MAPPING_FREE) {
     version += ZCMEM__MAPPING_STATE + 1u;
   }
-  zcmem__atomic_publish(&entry->state, version | (uint32_t)state);
+  if (state == ZCMEM__MAPPING_BUSY) {
+    zcmem__atomic_announce(&entry->state, version | (uint32_t)state);
+  } else {
+    zcmem__atomic_publish(&entry->state, version | (uint32_t)state);
+  }
 }
 
 /* What a look-up reads without the lock. The entry is BUSY. */
