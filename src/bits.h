@@ -70,6 +70,17 @@
 #define ZCMEM__PUT64(place, value) (void)(*(volatile uint64_t *)&(place) = (value))
 #endif
 
+/* Compare-and-swap of a word that other threads change as well; *now is what it was expected to be, or is. */
+static inline bool zcmem__bits_swap(uint32_t *word, uint32_t *now, uint32_t wanted) {
+#if defined(__GNUC__) && __GCC_ATOMIC_INT_LOCK_FREE == 2
+  return __atomic_compare_exchange_n(word, now, wanted, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+#else
+  *now = *word; /* no such threads here */
+  *word = wanted;
+  return true;
+#endif
+}
+
 /* Index of the highest set bit; x is not 0. */
 static inline uint32_t zcmem__bits_high(uint32_t x) {
 #if defined(__GNUC__)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "hal_impl.h"
+#include "keep.h"
 #include "move.h"
 #include <string.h>
 
@@ -16,7 +17,7 @@ static size_t head_bytes(void) {
 
 static bool config_valid(const struct zcmem_hal_config *config) {
   return config != NULL && zcmem__name_valid(config->name) && config->max_regions >= 1 &&
-         config->max_regions <= MAX_REGIONS &&
+         config->max_regions <= MAX_REGIONS && (config->flags & ~ZCMEM_HAL_NO_MAGAZINES) == 0 &&
          (config->bounce_bytes == 0 ||
           (config->bounce_bytes >= BOUNCE_MIN && config->bounce_bytes <= ZCMEM__BOUNCE_MAX)) &&
          (config->lock == NULL || zcmem__lock_valid(config->lock)) &&
@@ -88,6 +89,7 @@ enum zcmem_status zcmem_hal_init(void *memory, size_t bytes, const struct zcmem_
   made->max_regions = config->max_regions;
   made->bounce_bytes = config->bounce_bytes == 0 ? ZCMEM__BOUNCE_MAX : config->bounce_bytes;
   made->lock_ops = config->lock == NULL ? *zcmem__lock_default() : *config->lock;
+  made->flags = config->flags;
   if (config->allocator != NULL) {
     made->allocator = *config->allocator;
   }
@@ -95,6 +97,7 @@ enum zcmem_status zcmem_hal_init(void *memory, size_t bytes, const struct zcmem_
   zcmem__atomic_init(&made->count, 0);
   enum zcmem_status status = init_locks(made, entries, config->max_mappings);
   if (status == ZCMEM_OK) {
+    zcmem__keep_open(made);
     *hal = made;
   }
   return status;
@@ -105,11 +108,12 @@ uint64_t zcmem_hal_destroy(struct zcmem_hal *hal) {
   if (hal == NULL) {
     return 0;
   }
+  zcmem__keep_close(hal);
   uint32_t count = zcmem_hal_region_count(hal);
   for (uint32_t i = 0; i < count; i++) {
     struct zcmem_heap_info info;
     if (zcmem_heap_get_info(hal->regions[i].heap, &info) == ZCMEM_OK) {
-      live += info.live;
+      live += info.live - zcmem__keep_destroy(hal, &hal->regions[i]);
     }
   }
   for (uint32_t i = 0; i < hal->map.capacity; i++) {
@@ -178,7 +182,7 @@ static enum zcmem_status admit_locked(struct zcmem_hal *hal, const struct zcmem_
 }
 
 static enum zcmem_status publish(struct zcmem_hal *hal, const struct zcmem_region_config *config, void *image,
-                                 size_t image_bytes, uint32_t *index) {
+                                 size_t image_bytes, void *depot, uint32_t *index) {
   enum zcmem_status status = zcmem__lock_take(&hal->adding);
   if (status != ZCMEM_OK) {
     return status;
@@ -189,6 +193,7 @@ static enum zcmem_status publish(struct zcmem_hal *hal, const struct zcmem_regio
     status = zcmem__region_init(&hal->regions[count], config, image, image_bytes);
   }
   if (status == ZCMEM_OK) {
+    zcmem__keep_init(&hal->regions[count], config, depot);
     zcmem__atomic_publish(&hal->count, count + 1);
   }
   zcmem__lock_drop(&hal->adding);
@@ -203,25 +208,31 @@ enum zcmem_status zcmem_hal_add_region(struct zcmem_hal *hal, const struct zcmem
   size_t needed = zcmem_region_bytes(config);
   if (hal == NULL || needed == 0 || !zcmem__name_valid(config->name) || config->kind == 0 ||
       (config->flags & ~KNOWN_REGION_FLAGS) != 0 || !host_range_valid(config) || !line_valid(config) ||
-      (uintptr_t)config->image % MEMORY_ALIGN != 0 || (config->image == NULL && hal->allocator.alloc == NULL)) {
+      !zcmem__keep_valid(config) || (uintptr_t)config->image % MEMORY_ALIGN != 0 ||
+      (config->image == NULL && hal->allocator.alloc == NULL)) {
     return ZCMEM_EINVAL;
   }
-  if (config->image != NULL) {
-    return config->image_bytes < needed ? ZCMEM_ENOMEM
-                                        : publish(hal, config, config->image, config->image_bytes, index);
-  }
-  /* The allocator is called without the lock, so what was admitted before is admitted again after. */
-  enum zcmem_status status = admit_locked(hal, config);
-  if (status != ZCMEM_OK) {
-    return status;
-  }
-  void *image = hal->allocator.alloc(hal->allocator.ctx, needed);
-  if (image == NULL) {
+  if (config->image != NULL && config->image_bytes < needed) {
     return ZCMEM_ENOMEM;
   }
-  status = publish(hal, config, image, needed, index);
+  /* The allocator is called without the lock, so what was admitted before is admitted again after. */
+  void *image = config->image, *depot = NULL;
+  enum zcmem_status status = admit_locked(hal, config);
+  if (status == ZCMEM_OK) {
+    status = zcmem__keep_alloc(hal, config, &depot);
+  }
+  if (status == ZCMEM_OK && image == NULL) {
+    image = hal->allocator.alloc(hal->allocator.ctx, needed);
+    status = image == NULL ? ZCMEM_ENOMEM : ZCMEM_OK;
+  }
+  if (status == ZCMEM_OK) {
+    status = publish(hal, config, image, config->image == NULL ? needed : config->image_bytes, depot, index);
+  }
   if (status != ZCMEM_OK) {
-    hal->allocator.free(hal->allocator.ctx, image, needed);
+    zcmem__keep_free(hal, config, depot);
+    if (config->image == NULL && image != NULL) {
+      hal->allocator.free(hal->allocator.ctx, image, needed);
+    }
   }
   return status;
 }
@@ -308,36 +319,4 @@ enum zcmem_status zcmem_hal_region_info(const struct zcmem_hal *hal, uint32_t in
   info->cache_line = region->cache_line;
   info->mapped = region->host != NULL;
   return ZCMEM_OK;
-}
-
-enum zcmem_status zcmem_hal_region_stats(struct zcmem_hal *hal, uint32_t index, struct zcmem_region_stats *stats) {
-  struct zcmem__region *region = hal == NULL ? NULL : zcmem__hal_region(hal, index);
-  struct zcmem_region_stats now;
-  if (region == NULL || stats == NULL || stats->struct_bytes == 0 || stats->struct_bytes > sizeof now) {
-    return ZCMEM_EINVAL;
-  }
-  enum zcmem_status status = zcmem__region_snapshot(region, &now);
-  if (status != ZCMEM_OK) {
-    return status;
-  }
-  now.struct_bytes = stats->struct_bytes;
-  memcpy(stats, &now, stats->struct_bytes);
-  return ZCMEM_OK;
-}
-
-enum zcmem_status zcmem_hal_check(struct zcmem_hal *hal) {
-  if (hal == NULL) {
-    return ZCMEM_EINVAL;
-  }
-  uint32_t count = zcmem_hal_region_count(hal);
-  enum zcmem_status status = ZCMEM_OK;
-  for (uint32_t i = 0; i < count && status == ZCMEM_OK; i++) {
-    status = zcmem__lock_take(&hal->regions[i].lock);
-    if (status != ZCMEM_OK) {
-      break;
-    }
-    status = zcmem_heap_check(hal->regions[i].heap);
-    zcmem__lock_drop(&hal->regions[i].lock);
-  }
-  return status;
 }

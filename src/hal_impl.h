@@ -25,6 +25,8 @@ struct zcmem_hal {
   struct zcmem_host_allocator allocator; /* alloc is NULL: none */
   void *owned;                           /* this memory itself, where it came from the allocator, or NULL */
   size_t owned_bytes;
+  uint32_t flags;         /* ZCMEM_HAL_* */
+  struct zcmem_hal *next; /* of those that thread.c knows */
   char name[ZCMEM_NAME_MAX + 1];
 };
 

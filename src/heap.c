@@ -79,6 +79,7 @@ ZCMEM__HOT void make_live(struct zcmem_heap *heap, struct zcmem__block *block, u
   uint32_t slack = (uint32_t)(zcmem__heap_bytes_of(heap, quanta) - size);
   ZCMEM__PUT(block->slack, slack);
   ZCMEM__PUT(block->tag, 0u);
+  ZCMEM__PUT(block->generation, block->generation + 1u);
   ZCMEM__PUT(block->use, ZCMEM__LIVE);
   heap->slack += slack;
   heap->free_quanta -= quanta;
@@ -100,7 +101,7 @@ ZCMEM__HOT uint32_t carve(struct zcmem_heap *heap, uint32_t id, uint32_t need, h
     heap->free_blocks--;
     link_neighbours(heap, block, id, false);
     make_live(heap, block, id, start, need, size);
-    return start;
+    return id;
   }
   uint32_t made_id = take_descriptor(heap);
   struct zcmem__block *made = zcmem__block(heap, made_id);
@@ -114,7 +115,7 @@ ZCMEM__HOT uint32_t carve(struct zcmem_heap *heap, uint32_t id, uint32_t need, h
   ZCMEM__PUT(block->prev, zcmem__link_to(made_id, false));
   hole_resize(heap, block, id, before, before - need);
   make_live(heap, made, made_id, start, need, size);
-  return start;
+  return made_id;
 }
 
 /*
@@ -236,8 +237,8 @@ static enum zcmem_status no_room(const struct zcmem_heap *heap, uint32_t need) {
 }
 
 /* An alignment above the quantum: the gap before the aligned start stays free. */
-static ZCMEM__NOINLINE enum zcmem_status alloc_aligned(struct zcmem_heap *heap, hal_size_t size, uint32_t need,
-                                                       hal_size_t align, hal_addr_t *addr) {
+static ZCMEM__NOINLINE enum zcmem_status take_aligned(struct zcmem_heap *heap, hal_size_t size, uint32_t need,
+                                                      hal_size_t align, uint32_t *taken) {
   uint64_t mask = (align >> heap->at.quantum_shift) - 1u;
   uint64_t offset = heap->at.base >> heap->at.quantum_shift;
   uint32_t id = zcmem__bin_fit_aligned(heap, need, offset, mask);
@@ -251,12 +252,12 @@ static ZCMEM__NOINLINE enum zcmem_status alloc_aligned(struct zcmem_heap *heap, 
   if (gap != 0) {
     id = split_free(heap, id, gap);
   }
-  *addr = zcmem__heap_addr(heap, carve(heap, id, need, size));
+  *taken = carve(heap, id, need, size);
   return ZCMEM_OK;
 }
 
-enum zcmem_status zcmem_heap_alloc(struct zcmem_heap *heap, hal_size_t size, hal_size_t align, hal_addr_t *addr) {
-  if (ZCMEM__UNLIKELY(heap == NULL || addr == NULL || !zcmem__bits_power_of_two(align))) {
+ZCMEM__HOT enum zcmem_status take(struct zcmem_heap *heap, hal_size_t size, hal_size_t align, uint32_t *taken) {
+  if (ZCMEM__UNLIKELY(!zcmem__bits_power_of_two(align))) {
     return ZCMEM_EINVAL;
   }
   if (ZCMEM__UNLIKELY(heap->live == heap->at.max_blocks)) {
@@ -267,7 +268,7 @@ enum zcmem_status zcmem_heap_alloc(struct zcmem_heap *heap, hal_size_t size, hal
     return ZCMEM_ENOSPC;
   }
   if (ZCMEM__UNLIKELY(align >> heap->at.quantum_shift > 1u)) {
-    return alloc_aligned(heap, size, need, align, addr);
+    return take_aligned(heap, size, need, align, taken);
   }
   uint32_t id = zcmem__bin_fit(heap, need);
   if (id == ZCMEM__NIL) {
@@ -276,8 +277,24 @@ enum zcmem_status zcmem_heap_alloc(struct zcmem_heap *heap, hal_size_t size, hal
       return no_room(heap, need);
     }
   }
-  *addr = zcmem__heap_addr(heap, carve(heap, id, need, size));
+  *taken = carve(heap, id, need, size);
   return ZCMEM_OK;
+}
+
+enum zcmem_status zcmem__heap_take(struct zcmem_heap *heap, hal_size_t size, hal_size_t align, uint32_t *id) {
+  return take(heap, size, align, id);
+}
+
+enum zcmem_status zcmem_heap_alloc(struct zcmem_heap *heap, hal_size_t size, hal_size_t align, hal_addr_t *addr) {
+  uint32_t id;
+  if (ZCMEM__UNLIKELY(heap == NULL || addr == NULL)) {
+    return ZCMEM_EINVAL;
+  }
+  enum zcmem_status status = take(heap, size, align, &id);
+  if (ZCMEM__LIKELY(status == ZCMEM_OK)) {
+    *addr = zcmem__heap_addr(heap, zcmem__block(heap, id)->start);
+  }
+  return status;
 }
 
 enum zcmem_status zcmem_heap_free(struct zcmem_heap *heap, hal_addr_t addr) {
@@ -286,8 +303,12 @@ enum zcmem_status zcmem_heap_free(struct zcmem_heap *heap, hal_addr_t addr) {
   }
   uint32_t start, id = zcmem__heap_find_start(heap, addr, &start);
   struct zcmem__block *block = zcmem__block(heap, id);
-  if (ZCMEM__UNLIKELY(block->use != ZCMEM__LIVE)) {
-    return zcmem__block_state(block) == ZCMEM__LIVE ? ZCMEM_EBUSY : addr == HAL_NULLPTR ? ZCMEM_OK : ZCMEM_ENOENT;
+  uint32_t now = ZCMEM__GET(block->use);
+  while (ZCMEM__UNLIKELY(now != ZCMEM__LIVE ||
+                         (heap->shared != 0 && !zcmem__bits_swap(&block->use, &now, ZCMEM__CACHED)))) {
+    if (now != ZCMEM__LIVE) {
+      return (now & ZCMEM__STATE) == ZCMEM__LIVE ? ZCMEM_EBUSY : addr == HAL_NULLPTR ? ZCMEM_OK : ZCMEM_ENOENT;
+    }
   }
   release(heap, block, id, start);
   return ZCMEM_OK;
@@ -339,20 +360,14 @@ static void grow(struct zcmem_heap *heap, struct zcmem__block *block, uint32_t i
   }
 }
 
-enum zcmem_status zcmem_heap_resize(struct zcmem_heap *heap, hal_addr_t addr, hal_size_t size) {
-  if (heap == NULL) {
-    return ZCMEM_EINVAL;
-  }
-  uint32_t id = zcmem__heap_find(heap, addr);
-  struct zcmem__block *block = zcmem__block(heap, id);
-  if (zcmem__block_state(block) != ZCMEM__LIVE) { /* the sentinel is unused */
-    return ZCMEM_ENOENT;
-  }
+/* As zcmem_heap_resize, of a live block that nobody else may take or free meanwhile; `use` is what it was. */
+static enum zcmem_status resize(struct zcmem_heap *heap, struct zcmem__block *block, uint32_t id, uint32_t use,
+                                hal_size_t size) {
   uint32_t need;
   if (!quanta_of(heap, size, &need)) {
     return ZCMEM_ENOSPC;
   }
-  if (block->use != ZCMEM__LIVE && size < zcmem__heap_bytes_of(heap, block->size) - block->slack) {
+  if (use != ZCMEM__LIVE && size < zcmem__heap_bytes_of(heap, block->size) - block->slack) {
     return ZCMEM_EBUSY;
   }
   if (need > block->size) {
@@ -368,6 +383,33 @@ enum zcmem_status zcmem_heap_resize(struct zcmem_heap *heap, hal_addr_t addr, ha
   heap->slack += (uint64_t)slack - block->slack;
   ZCMEM__PUT(block->slack, slack);
   return ZCMEM_OK;
+}
+
+enum zcmem_status zcmem_heap_resize(struct zcmem_heap *heap, hal_addr_t addr, hal_size_t size) {
+  if (heap == NULL) {
+    return ZCMEM_EINVAL;
+  }
+  uint32_t id = zcmem__heap_find(heap, addr);
+  struct zcmem__block *block = zcmem__block(heap, id);
+  if (heap->shared == 0) {
+    return zcmem__block_state(block) == ZCMEM__LIVE ? resize(heap, block, id, block->use, size) : ZCMEM_ENOENT;
+  }
+  /* A use, and a new generation, keep those away that take a block by what they saw of it before. */
+  uint32_t use = ZCMEM__GET(block->use);
+  do {
+    if ((use & ZCMEM__STATE) != ZCMEM__LIVE) {
+      return ZCMEM_ENOENT;
+    }
+    if ((use / ZCMEM__TRANSFER & ZCMEM__USE_MASK) == ZCMEM_MAX_PINS) {
+      return ZCMEM_EBUSY;
+    }
+  } while (!zcmem__bits_swap(&block->use, &use, use + ZCMEM__TRANSFER));
+  ZCMEM__PUT(block->generation, block->generation + 1u);
+  enum zcmem_status status = resize(heap, block, id, use, size);
+  use += ZCMEM__TRANSFER;
+  while (!zcmem__bits_swap(&block->use, &use, use - ZCMEM__TRANSFER)) {
+  }
+  return status;
 }
 
 enum zcmem_status zcmem_heap_reserve(struct zcmem_heap *heap, hal_addr_t at, hal_size_t size) {

@@ -68,8 +68,9 @@ struct zcmem__block {
     uint32_t tag;      /* live: the owner's mark */
     uint32_t bin_next; /* free: the one behind in its bin's list */
   };
-  uint32_t use; /* enum zcmem__state; and of a live block its pins and transfers, see below */
-  uint32_t reserved;
+  /* These two are one word of 64 bits to a thread that takes a block without the lock: see magazine.h. */
+  _Alignas(8) uint32_t use; /* enum zcmem__state; and of a live block its pins and transfers, see below */
+  uint32_t generation;      /* counts what the descriptor has stood for: live blocks, and their sizes */
 };
 
 /* In `use`, so that one comparison with ZCMEM__LIVE tells a live block that nobody uses. */
@@ -77,6 +78,7 @@ struct zcmem__block {
 #define ZCMEM__PIN 0x4u          /* one pin: 15 bits for their count */
 #define ZCMEM__TRANSFER 0x20000u /* one transfer: 15 bits, too */
 #define ZCMEM__USE_MASK 0x7fffu
+#define ZCMEM__CACHED ZCMEM__PIN /* of state unused, though in the chain: kept in a magazine, live for nobody */
 
 ZCMEM__INLINE enum zcmem__state zcmem__block_state(const struct zcmem__block *block) {
   return (enum zcmem__state)(block->use & ZCMEM__STATE);
@@ -150,8 +152,8 @@ struct zcmem_heap {
   uint32_t pages;
   uint32_t unused_table; /* and for the index's tables */
   uint32_t tables;
-  uint32_t reserved;
-  uint64_t slack; /* sum of the live blocks' slack */
+  uint32_t shared; /* 1: other threads make LIVE blocks CACHED without the lock, so `use` changes by compare-and-swap */
+  uint64_t slack;  /* sum of the live blocks' slack */
   uint64_t reserved2;
   struct zcmem__layout at;
   uint64_t summary[ZCMEM__BIN_SUMMARIES]; /* bit w: words[w] is not 0 */

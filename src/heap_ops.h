@@ -22,7 +22,19 @@ ZCMEM__INLINE uint32_t zcmem__heap_find(const struct zcmem_heap *heap, hal_addr_
   return zcmem__heap_find_start(heap, addr, &start);
 }
 
-/* Makes a live block or zombie that nobody uses free. */
+/* Makes a block that is in the chain but not free, and that nobody uses, free. */
 void zcmem__heap_release(struct zcmem_heap *heap, uint32_t id);
+
+/* As zcmem_heap_alloc; the answer is the descriptor. */
+enum zcmem_status zcmem__heap_take(struct zcmem_heap *heap, hal_size_t size, hal_size_t align, uint32_t *id);
+
+/* Makes *use, which was *now, `wanted`; false: it has changed, and *now is what it is. */
+ZCMEM__INLINE bool zcmem__heap_swap(const struct zcmem_heap *heap, uint32_t *use, uint32_t *now, uint32_t wanted) {
+  if (ZCMEM__UNLIKELY(heap->shared != 0)) {
+    return zcmem__bits_swap(use, now, wanted);
+  }
+  ZCMEM__PUT(*use, wanted);
+  return true;
+}
 
 #endif

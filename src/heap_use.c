@@ -8,14 +8,17 @@
 static void fill_info(const struct zcmem_heap *heap, uint32_t id, struct zcmem_block_info *info) {
   const struct zcmem__block *block = zcmem__block_const(heap, id);
   uint32_t use = ZCMEM__GET(block->use), state = use & ZCMEM__STATE;
-  bool is_free = state == ZCMEM__FREE;
+  bool is_owned = state == ZCMEM__LIVE || state == ZCMEM__ZOMBIE;
   info->addr = zcmem__heap_addr(heap, ZCMEM__GET(block->start));
   info->size = zcmem__heap_bytes_of(heap, ZCMEM__GET(block->size));
-  info->requested = is_free ? 0 : info->size - ZCMEM__GET(block->slack);
-  info->state = is_free ? ZCMEM_BLOCK_FREE : state == ZCMEM__LIVE ? ZCMEM_BLOCK_LIVE : ZCMEM_BLOCK_ZOMBIE;
-  info->pins = is_free ? 0 : use / ZCMEM__PIN & ZCMEM__USE_MASK;
-  info->transfers = is_free ? 0 : use / ZCMEM__TRANSFER & ZCMEM__USE_MASK;
-  info->tag = is_free ? 0 : ZCMEM__GET(block->tag);
+  info->requested = is_owned ? info->size - ZCMEM__GET(block->slack) : 0;
+  info->state = state == ZCMEM__LIVE     ? ZCMEM_BLOCK_LIVE
+                : state == ZCMEM__FREE   ? ZCMEM_BLOCK_FREE
+                : state == ZCMEM__ZOMBIE ? ZCMEM_BLOCK_ZOMBIE
+                                         : ZCMEM_BLOCK_CACHED;
+  info->pins = is_owned ? use / ZCMEM__PIN & ZCMEM__USE_MASK : 0;
+  info->transfers = is_owned ? use / ZCMEM__TRANSFER & ZCMEM__USE_MASK : 0;
+  info->tag = is_owned ? ZCMEM__GET(block->tag) : 0;
 }
 
 /* The block, free or not, that holds the address; ZCMEM__NIL: the heap does not manage it. */
@@ -30,7 +33,7 @@ enum zcmem_status zcmem_heap_find(const struct zcmem_heap *heap, hal_addr_t any,
   }
   struct zcmem_block_info found;
   fill_info(heap, holder(heap, any), &found);
-  if (found.state != ZCMEM_BLOCK_LIVE) { /* the sentinel's state is unused, and told as that of a zombie */
+  if (found.state != ZCMEM_BLOCK_LIVE) { /* the sentinel's is unused, which is told as cached */
     return ZCMEM_ENOENT;
   }
   *info = found;
@@ -82,19 +85,21 @@ enum zcmem_status zcmem_heap_set_tag(struct zcmem_heap *heap, hal_addr_t addr, u
 }
 
 /* The count of pins or transfers, whose unit in `use` is `one`. */
-static uint32_t count_of(const struct zcmem__block *block, uint32_t one) {
-  return block->use / one & ZCMEM__USE_MASK;
+static uint32_t count_of(uint32_t use, uint32_t one) {
+  return use / one & ZCMEM__USE_MASK;
 }
 
 static enum zcmem_status use(struct zcmem_heap *heap, uint32_t id, uint32_t one) {
   struct zcmem__block *block = zcmem__block(heap, id);
-  if (zcmem__block_state(block) != ZCMEM__LIVE) {
-    return ZCMEM_ENOENT;
-  }
-  if (count_of(block, one) == ZCMEM_MAX_PINS) {
-    return ZCMEM_EBUSY;
-  }
-  ZCMEM__PUT(block->use, block->use + one);
+  uint32_t now = ZCMEM__GET(block->use);
+  do {
+    if ((now & ZCMEM__STATE) != ZCMEM__LIVE) {
+      return ZCMEM_ENOENT;
+    }
+    if (count_of(now, one) == ZCMEM_MAX_PINS) {
+      return ZCMEM_EBUSY;
+    }
+  } while (!zcmem__heap_swap(heap, &block->use, &now, now + one));
   return ZCMEM_OK;
 }
 
@@ -104,14 +109,16 @@ static enum zcmem_status unuse(struct zcmem_heap *heap, hal_addr_t any, uint32_t
   }
   uint32_t id = holder(heap, any);
   struct zcmem__block *block = zcmem__block(heap, id);
-  if (zcmem__block_state(block) != ZCMEM__LIVE && zcmem__block_state(block) != ZCMEM__ZOMBIE) {
-    return ZCMEM_ENOENT;
-  }
-  if (count_of(block, one) == 0) {
-    return ZCMEM_EBUSY;
-  }
-  ZCMEM__PUT(block->use, block->use - one);
-  bool last = block->use == ZCMEM__ZOMBIE;
+  uint32_t now = ZCMEM__GET(block->use);
+  do {
+    if ((now & ZCMEM__STATE) != ZCMEM__LIVE && (now & ZCMEM__STATE) != ZCMEM__ZOMBIE) {
+      return ZCMEM_ENOENT;
+    }
+    if (count_of(now, one) == 0) {
+      return ZCMEM_EBUSY;
+    }
+  } while (!zcmem__heap_swap(heap, &block->use, &now, now - one));
+  bool last = now - one == ZCMEM__ZOMBIE;
   if (last) {
     zcmem__heap_release(heap, id);
   }
@@ -156,15 +163,21 @@ enum zcmem_status zcmem_heap_end_transfer(struct zcmem_heap *heap, hal_addr_t an
 }
 
 enum zcmem_status zcmem_heap_free_deferred(struct zcmem_heap *heap, hal_addr_t addr, bool *deferred) {
-  enum zcmem_status status = zcmem_heap_free(heap, addr);
-  if (status == ZCMEM_EBUSY) {
+  enum zcmem_status status;
+  bool waits = false;
+  /* Whoever else ends the last use, or frees the block, between the two looks makes the second one fail. */
+  while ((status = zcmem_heap_free(heap, addr)) == ZCMEM_EBUSY && !waits) {
     struct zcmem__block *block = zcmem__block(heap, zcmem__heap_find(heap, addr));
-    ZCMEM__PUT(block->use, block->use ^ ZCMEM__LIVE ^ ZCMEM__ZOMBIE);
-  } else if (status != ZCMEM_OK) {
-    return status;
+    uint32_t now = ZCMEM__GET(block->use);
+    waits = (now & ZCMEM__STATE) == ZCMEM__LIVE && now != ZCMEM__LIVE &&
+            zcmem__heap_swap(heap, &block->use, &now, now ^ ZCMEM__LIVE ^ ZCMEM__ZOMBIE);
+    if (waits) {
+      status = ZCMEM_OK;
+      break;
+    }
   }
-  if (deferred != NULL) {
-    *deferred = status == ZCMEM_EBUSY;
+  if (status == ZCMEM_OK && deferred != NULL) {
+    *deferred = waits;
   }
-  return ZCMEM_OK;
+  return status;
 }

@@ -2,25 +2,176 @@
 /*
  * Allocation and what else concerns whole blocks.
  */
-#include "hal_impl.h"
+#include "heap_ops.h"
+#include "thread.h"
 
-static enum zcmem_status alloc_in(struct zcmem__region *region, hal_size_t size, hal_size_t align, hal_addr_t *addr) {
+/* ------------------------------------------------------------------------------------------- with the lock -- */
+
+#ifdef ZCMEM__MAGAZINES
+/* Blocks that are taken out of the magazines in one hold of the lock by who needs the space. */
+#define DRAIN_STEP 64u
+
+/* The thread's magazines, unless the call that a signal interrupted is in them. */
+static struct zcmem__magazines *own_magazines(struct zcmem_hal *hal, struct zcmem__region *region) {
+  struct zcmem__magazines *mine = zcmem__thread_find(region);
+  if (mine == NULL && region->depot != NULL) {
+    mine = zcmem__thread_attach(hal, region);
+  }
+  return mine != NULL && zcmem__atomic_acquire(&mine->busy) == 0 ? mine : NULL;
+}
+
+/*
+ * With the lock held, for a request that found no room: takes blocks out of all magazines, step by step, until there is
+ * room or they are empty. Others get at the lock between the steps, and none of them puts anything into a magazine.
+ */
+static enum zcmem_status alloc_drained(struct zcmem__region *region, hal_size_t size, hal_size_t align,
+                                       hal_addr_t *addr, enum zcmem_status status) {
+  uint32_t drained = DRAIN_STEP;
+  zcmem__magazines_revoke(region);
+  while (status != ZCMEM_OK && drained > 0) {
+    zcmem__atomic_change(&region->version);
+    drained = zcmem__magazines_drain(region, DRAIN_STEP);
+    status = drained > 0 ? zcmem_heap_alloc(region->heap, size, align, addr) : status;
+    zcmem__atomic_changed(&region->version);
+    if (status != ZCMEM_OK && drained > 0) {
+      zcmem__lock_drop(&region->lock);
+      if (zcmem__lock_take(&region->lock) != ZCMEM_OK) {
+        return ZCMEM_ELOCK; /* magazines stay revoked: all goes through the lock, for good */
+      }
+    }
+  }
+  zcmem__magazines_restore(region);
+  return status;
+}
+#endif
+
+/* In the slow way: from the depot, from the heap. */
+static ZCMEM__NOINLINE enum zcmem_status alloc_locked(struct zcmem_hal *hal, struct zcmem__region *region,
+                                                      hal_size_t size, hal_size_t align, hal_addr_t *addr) {
+#ifdef ZCMEM__MAGAZINES
+  struct zcmem__magazines *mine = own_magazines(hal, region);
+#else
+  (void)hal;
+#endif
   enum zcmem_status status = zcmem__lock_take(&region->lock);
   if (status != ZCMEM_OK) {
     return status;
   }
   zcmem__atomic_change(&region->version);
+#ifdef ZCMEM__MAGAZINES
+  uint64_t last = (size - (size != 0)) / region->quantum;
+  if (region->depot != NULL && addr != NULL && last < ZCMEM__CLASSES && zcmem__bits_power_of_two(align) &&
+      align <= region->quantum) {
+    status = zcmem__magazines_refill(region, mine, (uint32_t)last + 1u, size, addr);
+  } else {
+    status = zcmem_heap_alloc(region->heap, size, align, addr);
+  }
+#else
   status = zcmem_heap_alloc(region->heap, size, align, addr);
+#endif
   zcmem__atomic_changed(&region->version);
+#ifdef ZCMEM__MAGAZINES
+  if ((status == ZCMEM_ENOSPC || status == ZCMEM_EFRAG || status == ZCMEM_ENOMEM) && region->depot != NULL) {
+    status = alloc_drained(region, size, align, addr, status);
+    if (status == ZCMEM_ELOCK) {
+      return status;
+    }
+  }
+#endif
   zcmem__region_note_alloc(region, status, &region->stats.allocations);
   zcmem__lock_drop(&region->lock);
   return status;
 }
 
+static ZCMEM__NOINLINE enum zcmem_status free_locked(struct zcmem_hal *hal, struct zcmem__region *region,
+                                                     hal_addr_t addr, bool may_defer) {
+  bool deferred = false;
+#ifdef ZCMEM__MAGAZINES
+  struct zcmem__magazines *mine = own_magazines(hal, region);
+#else
+  (void)hal;
+#endif
+  enum zcmem_status status = zcmem__lock_take(&region->lock);
+  if (status != ZCMEM_OK) {
+    return status;
+  }
+  zcmem__atomic_change(&region->version);
+#ifdef ZCMEM__MAGAZINES
+  if (region->depot != NULL) {
+    status = zcmem__magazines_spill(region, mine, addr);
+  } else {
+    status = zcmem_heap_free(region->heap, addr);
+  }
+#else
+  status = zcmem_heap_free(region->heap, addr);
+#endif
+  if (status == ZCMEM_EBUSY && may_defer) {
+    status = zcmem_heap_free_deferred(region->heap, addr, &deferred);
+  }
+  zcmem__atomic_changed(&region->version);
+  if (status != ZCMEM_OK) {
+    region->stats.bad_frees++;
+  } else if (deferred) {
+    region->stats.deferred_frees++;
+  } else {
+    region->stats.frees++;
+  }
+  zcmem__lock_drop(&region->lock);
+  return status;
+}
+
+/* --------------------------------------------------------------------------------------------- without it -- */
+
+/* From the thread's magazines, where the alignment asks for no more than every block has. */
+ZCMEM__INLINE enum zcmem_status alloc_in(struct zcmem_hal *hal, struct zcmem__region *region, hal_size_t size,
+                                         hal_size_t align, hal_addr_t *addr) {
+#ifdef ZCMEM__MAGAZINES
+  struct zcmem__magazines *mine = zcmem__thread_find(region);
+  if (ZCMEM__LIKELY(mine != NULL && addr != NULL)) {
+    uint64_t last = (size - (size != 0)) >> mine->quantum_shift;
+    if (ZCMEM__LIKELY(last < ZCMEM__CLASSES && zcmem__bits_power_of_two(align) && align >> mine->quantum_shift <= 1u &&
+                      zcmem__magazines_enter(mine))) {
+      bool done = zcmem__magazines_pop(mine, (uint32_t)last + 1u, size, addr);
+      zcmem__magazines_leave(mine);
+      if (ZCMEM__LIKELY(done)) {
+        return ZCMEM_OK;
+      }
+    }
+  }
+#endif
+  return alloc_locked(hal, region, size, align, addr);
+}
+
+static enum zcmem_status free_in(struct zcmem_hal *hal, hal_addr_t addr, bool may_defer) {
+  if (hal == NULL) {
+    return ZCMEM_EINVAL;
+  }
+  if (addr == HAL_NULLPTR) {
+    return ZCMEM_OK;
+  }
+  struct zcmem__region *region = zcmem__hal_region_of(hal, addr);
+  if (region == NULL) {
+    return ZCMEM_ENOENT;
+  }
+#ifdef ZCMEM__MAGAZINES
+  struct zcmem__magazines *mine = zcmem__thread_find(region);
+  if (ZCMEM__LIKELY(mine != NULL && zcmem__magazines_enter(mine))) {
+    bool done = zcmem__magazines_free(mine, addr);
+    zcmem__magazines_leave(mine);
+    if (ZCMEM__LIKELY(done)) {
+      return ZCMEM_OK;
+    }
+  }
+#endif
+  return free_locked(hal, region, addr, may_defer);
+}
+
+/* --------------------------------------------------------------------------------------------- the calls -- */
+
 enum zcmem_status zcmem_mem_alloc(struct zcmem_hal *hal, uint32_t region, hal_size_t size, hal_size_t align,
                                   hal_addr_t *addr) {
   struct zcmem__region *in = hal == NULL ? NULL : zcmem__hal_region(hal, region);
-  return in == NULL ? ZCMEM_EINVAL : alloc_in(in, size, align, addr);
+  return in == NULL ? ZCMEM_EINVAL : alloc_in(hal, in, size, align, addr);
 }
 
 enum zcmem_status zcmem_mem_alloc_preferred(struct zcmem_hal *hal, const uint32_t *regions, uint32_t count,
@@ -35,7 +186,7 @@ enum zcmem_status zcmem_mem_alloc_preferred(struct zcmem_hal *hal, const uint32_
     }
   }
   for (uint32_t i = 0; i < count; i++) {
-    status = alloc_in(&hal->regions[regions[i]], size, align, addr);
+    status = alloc_in(hal, &hal->regions[regions[i]], size, align, addr);
     if (status == ZCMEM_OK) {
       break;
     }
@@ -51,41 +202,11 @@ enum zcmem_status zcmem_mem_alloc_kind(struct zcmem_hal *hal, uint32_t kind, hal
     if (hal->regions[i].kind != kind) {
       continue;
     }
-    status = alloc_in(&hal->regions[i], size, align, addr);
+    status = alloc_in(hal, &hal->regions[i], size, align, addr);
     if (status == ZCMEM_OK) {
       break;
     }
   }
-  return status;
-}
-
-static enum zcmem_status free_in(struct zcmem_hal *hal, hal_addr_t addr, bool may_defer) {
-  bool deferred = false;
-  if (hal == NULL) {
-    return ZCMEM_EINVAL;
-  }
-  if (addr == HAL_NULLPTR) {
-    return ZCMEM_OK;
-  }
-  struct zcmem__region *region = zcmem__hal_region_of(hal, addr);
-  if (region == NULL) {
-    return ZCMEM_ENOENT;
-  }
-  enum zcmem_status status = zcmem__lock_take(&region->lock);
-  if (status != ZCMEM_OK) {
-    return status;
-  }
-  zcmem__atomic_change(&region->version);
-  status = may_defer ? zcmem_heap_free_deferred(region->heap, addr, &deferred) : zcmem_heap_free(region->heap, addr);
-  zcmem__atomic_changed(&region->version);
-  if (status != ZCMEM_OK) {
-    region->stats.bad_frees++;
-  } else if (deferred) {
-    region->stats.deferred_frees++;
-  } else {
-    region->stats.frees++;
-  }
-  zcmem__lock_drop(&region->lock);
   return status;
 }
 

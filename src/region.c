@@ -57,6 +57,9 @@ enum zcmem_status zcmem__region_init(struct zcmem__region *region, const struct 
   region->owns_image = config->image == NULL;
   region->image_bytes = info.image_bytes;
   zcmem__atomic_init(&region->version, 0);
+  zcmem__atomic_init(&region->revoked, 0);
+  region->serial = 0;
+  region->depot = NULL;
   memset(&region->stats, 0, sizeof region->stats);
   return ZCMEM_OK;
 }
@@ -220,22 +223,5 @@ enum zcmem_status zcmem__region_unpin_locked(struct zcmem__region *region, hal_a
   if (status == ZCMEM_OK && freed) {
     region->stats.frees++;
   }
-  return status;
-}
-
-enum zcmem_status zcmem__region_snapshot(struct zcmem__region *region, struct zcmem_region_stats *stats) {
-  struct zcmem_heap_info info = {0};
-  enum zcmem_status status = zcmem__lock_take(&region->lock);
-  if (status != ZCMEM_OK) {
-    return status;
-  }
-  *stats = region->stats;
-  status = zcmem_heap_get_info(region->heap, &info);
-  stats->largest = zcmem_heap_largest(region->heap);
-  zcmem__lock_drop(&region->lock);
-  stats->in_use = info.size - info.free;
-  stats->requested = info.requested;
-  stats->live = info.live;
-  stats->available = info.free;
   return status;
 }

@@ -2,8 +2,8 @@
 /*
  * A region: a named range of device addresses with one heap, one lock and its counters.
  *
- * What stands above `heap` never changes once the region is published, so any thread reads it without the lock. The
- * heap's state and the counters are guarded by the lock.
+ * All but the version, `revoked` and the stats never changes once the region is published, so any thread reads it
+ * without the lock. The heap's state and the counters are guarded by the lock, but for what magazine.h says.
  *
  * A look-up takes no lock: the version tells whether blocks changed meanwhile; then it is tried again, and after a few
  * tries under the lock. So a reader waits for nobody but where writers follow each other without a pause.
@@ -20,25 +20,30 @@
 #include <stdalign.h>
 #include <zcmem/heap.h>
 
+struct zcmem__depot; /* magazine.h */
+
 struct zcmem__region {
   alignas(64) hal_addr_t base; /* the range as configured: base ... base + size - 1 belongs to no other region */
   hal_size_t size;
-  unsigned char *host;                /* where the host sees byte `base`, or NULL */
-  const struct zcmem_region_ops *ops; /* never NULL */
-  void *ctx;
+  unsigned char *host;              /* where the host sees byte `base`, or NULL */
+  struct zcmem_heap *heap;          /* at the beginning of the image */
+  struct zcmem__atomic_u32 version; /* of the heap's blocks; odd while they change */
+  struct zcmem__atomic_u32 revoked; /* 1: nobody may enter magazines */
+  uint64_t serial;                  /* no other region of the process ever has it; 0: no magazines */
   uint32_t kind;
   uint32_t flags;
-  hal_addr_t first;     /* what the heap can hand out: from here ... */
-  hal_size_t grantable; /*   this many bytes */
+  const struct zcmem_region_ops *ops; /* never NULL */
+  void *ctx;
+  struct zcmem__depot *depot; /* what magazines share, or NULL */
+  hal_addr_t first;           /* what the heap can hand out: from here ... */
+  hal_size_t grantable;       /*   this many bytes */
   hal_size_t quantum;
   hal_size_t cache_line; /* 0: none */
   uint32_t max_blocks;
   char name[ZCMEM_NAME_MAX + 1];
   bool owns_image; /* it came from the HAL's allocator */
   size_t image_bytes;
-  struct zcmem_heap *heap;          /* at the beginning of the image */
-  struct zcmem__atomic_u32 version; /* of the heap's blocks; odd while they change */
-  struct zcmem_region_stats stats;  /* the counters; the members from in_use on but peak are filled in when asked for */
+  struct zcmem_region_stats stats; /* the counters; the members from in_use on but peak are filled in when asked for */
   struct zcmem__lock lock;
 };
 
@@ -122,8 +127,5 @@ void zcmem__region_count_failed(struct zcmem__region *region);
 /* End a transfer or a pin with the lock held; count the free of a zombie that was only held by it. */
 enum zcmem_status zcmem__region_end_locked(struct zcmem__region *region, hal_addr_t addr);
 enum zcmem_status zcmem__region_unpin_locked(struct zcmem__region *region, hal_addr_t addr);
-
-/* Takes the lock and fills in the stats. OK or ELOCK. */
-enum zcmem_status zcmem__region_snapshot(struct zcmem__region *region, struct zcmem_region_stats *stats);
 
 #endif

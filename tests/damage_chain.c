@@ -15,6 +15,7 @@
 #define STATE "I4: a block of the chain has no state"
 #define SLACK "I4: a live block has more slack than a quantum"
 #define ZOMBIE "I4: a zombie that nobody uses"
+#define CACHED "I4: a cached block in a heap without magazines"
 #define UNUSED "I8: the list of unused descriptors"
 #define COUNTER "I9: a counter differs from what it counts"
 
@@ -105,7 +106,7 @@ static void live_too_many(struct zcmem_heap *heap) {
   heap->live = heap->at.max_blocks + 1u;
 }
 static void header_reserved(struct zcmem_heap *heap) {
-  heap->reserved = 1;
+  heap->shared = 2;
 }
 static void header_reserved_2(struct zcmem_heap *heap) {
   heap->reserved2 = 1;
@@ -229,7 +230,7 @@ static void no_state(struct zcmem_heap *heap) {
   of_state(heap, ZCMEM__LIVE, 1)->use = ZCMEM__UNUSED;
 }
 static void no_state_but_used(struct zcmem_heap *heap) {
-  of_state(heap, ZCMEM__LIVE, 1)->use = ZCMEM__PIN;
+  of_state(heap, ZCMEM__LIVE, 1)->use = 2u * ZCMEM__PIN;
 }
 static void free_state_but_used(struct zcmem_heap *heap) {
   of_state(heap, ZCMEM__LIVE, 1)->use = ZCMEM__FREE | ZCMEM__PIN;
@@ -243,6 +244,9 @@ static void slack_of_more(struct zcmem_heap *heap) {
     block = neighbour(heap, block->next);
   }
   block->slack = (uint32_t)zcmem__heap_bytes_of(heap, 1) + 1u;
+}
+static void cached_without_magazines(struct zcmem_heap *heap) {
+  of_state(heap, ZCMEM__LIVE, 1)->use = ZCMEM__CACHED;
 }
 static void zombie_without_use(struct zcmem_heap *heap) {
   of_state(heap, ZCMEM__ZOMBIE, 1)->use = ZCMEM__ZOMBIE;
@@ -368,6 +372,7 @@ const struct damage damage_chain[] = {
     DAMAGE(IMAGE_MIXED, slack_of_a_quantum, SLACK),
     DAMAGE(IMAGE_MIXED, slack_of_more, SLACK),
     DAMAGE(IMAGE_SMALL, zombie_without_use, ZOMBIE),
+    DAMAGE(IMAGE_SMALL, cached_without_magazines, CACHED),
 
     DAMAGE(IMAGE_SMALL, free_quanta, COUNTER),
     DAMAGE(IMAGE_SMALL, slack, COUNTER),

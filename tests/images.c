@@ -216,7 +216,7 @@ static void blocks_meaning(struct meaning *m) {
   const struct zcmem__block *blocks = (const struct zcmem__block *)(const void *)(heap + 1);
   for (uint32_t i = 0; i < heap->at.descriptors; i++) {
     const struct zcmem__block *block = &blocks[i];
-    NOTHING(m, block->reserved);
+    NOTHING(m, block->generation);
     if (i >= heap->next_id / ZCMEM__ID) {
       NOTHING(m, *block);
     } else if (block->use == ZCMEM__UNUSED) {
@@ -302,6 +302,7 @@ unsigned char *image_meaning(const struct image *image) {
   nothing(&m, (const char *)m.heap + header, sizeof *m.heap - header);
   NOTHING(&m, m.heap->at.base);
   NOTHING(&m, m.heap->at.quantum_shift);
+  m.mask[offsetof(struct zcmem_heap, shared)] &= (unsigned char)~1u; /* whether it has magazines nothing else says */
   blocks_meaning(&m);
   bins_meaning(&m);
   index_meaning(&m);

@@ -65,6 +65,9 @@ struct zcmem_region_ops {
   int (*fill)(void *ctx, hal_addr_t dst, const void *pattern, hal_size_t pattern_size, hal_size_t size);
 };
 
+/* A region without magazines. */
+#define ZCMEM_MAGAZINE_NONE UINT32_MAX
+
 struct zcmem_region_config {
   const char *name;                   /* unique in the HAL, 1 ... ZCMEM_NAME_MAX bytes; copied */
   uint32_t kind;                      /* ZCMEM_KIND_*, not 0 */
@@ -76,15 +79,19 @@ struct zcmem_region_config {
   void *host;                         /* where the host sees byte `base` (the whole region is mapped there), or NULL */
   const struct zcmem_region_ops *ops; /* must outlive the HAL; NULL: none */
   void *ctx;                          /* handed to the ops */
-  hal_size_t cache_line; /* bytes of the host's cache line, a power of two up to the quantum: what flush and
-                            invalidate are called for is rounded to it. 0: they take any range */
-  void *image;           /* memory for the region's heap, 64-byte aligned, zcmem_region_bytes() long; */
-  size_t image_bytes;    /*   the caller's, must outlive the HAL. NULL: from the HAL's allocator */
+  hal_size_t cache_line;   /* bytes of the host's cache line, a power of two up to the quantum: what flush and
+                              invalidate are called for is rounded to it. 0: they take any range */
+  uint32_t magazine_share; /* how much of the region magazines may keep, in 1/256: 0 is 32 (an eighth), at most 256;
+                              ZCMEM_MAGAZINE_NONE: nothing */
+  void *image;             /* memory for the region's heap, 64-byte aligned, zcmem_region_bytes() long; */
+  size_t image_bytes;      /*   the caller's, must outlive the HAL. NULL: from the HAL's allocator */
 };
 
 /*
  * Where the HAL gets host memory: alloc gives `bytes` bytes of zeroed memory aligned to 64, or NULL; free takes it
- * back. Both are called by zcmem_hal_create, _add_region and _destroy only, with no lock held.
+ * back. Both are called by zcmem_hal_create, _add_region and _destroy, with no lock held; and, for a thread's
+ * magazines, by its first allocation in a region or free, where ENOMEM is no failure: so by any thread, unless there
+ * are none.
  */
 struct zcmem_host_allocator {
   void *(*alloc)(void *ctx, size_t bytes);
@@ -113,6 +120,15 @@ extern ZCMEM_API const struct zcmem_lock_ops zcmem_lock_none;
 /* A pthread mutex. Only in hosted builds (option lock=pthread); ZCMEM_NO_PTHREAD leaves it out. */
 extern ZCMEM_API const struct zcmem_lock_ops zcmem_lock_pthread;
 
+/*
+ * No magazines. Without this flag each thread keeps some of the blocks of up to 512 quanta that it frees, by size, and
+ * allocates from these without the lock; in hosted builds for 64-bit machines, for HALs with an allocator and a lock
+ * other than zcmem_lock_none. What is kept is not live for any call. No request fails because of it: before that all of
+ * it is given back, also what other threads keep. A thread that ends gives back what it has; fork leaves both processes
+ * a HAL in order. No call is to be made from a signal handler that interrupts another one.
+ */
+#define ZCMEM_HAL_NO_MAGAZINES 0x1u
+
 struct zcmem_hal_config {
   const char *name;                             /* the device's name, 1 ... ZCMEM_NAME_MAX bytes; copied */
   uint32_t max_regions;                         /* 1 ... 64 */
@@ -121,6 +137,7 @@ struct zcmem_hal_config {
                                                    0: 4096, else 16 ... 4096 */
   const struct zcmem_lock_ops *lock;            /* NULL: zcmem_lock_pthread, where built in, else zcmem_lock_none */
   const struct zcmem_host_allocator *allocator; /* NULL: none for _init, malloc for _create; copied */
+  uint32_t flags;                               /* ZCMEM_HAL_* */
 };
 
 /* What region `index` is (zcmem_hal_region_info): the memory map's entry. */
@@ -180,8 +197,8 @@ ZCMEM_API size_t zcmem_region_bytes(const struct zcmem_region_config *config);
  * Allocates nothing.
  *
  * OK: *hal is the HAL. EINVAL iff a pointer is NULL, memory is misaligned, the name is empty or too long, max_regions
- * or bounce_bytes is out of its range, lock->bytes is above ZCMEM_LOCK_BYTES, or a member function of lock or
- * allocator is NULL. ENOMEM iff bytes is too small. ELOCK iff a lock's init failed.
+ * or bounce_bytes is out of its range, flags has unknown bits, lock->bytes is above ZCMEM_LOCK_BYTES, or a member
+ * function of lock or allocator is NULL. ENOMEM iff bytes is too small. ELOCK iff a lock's init failed.
  */
 ZCMEM_API enum zcmem_status zcmem_hal_init(void *memory, size_t bytes, const struct zcmem_hal_config *config,
                                            struct zcmem_hal **hal);
@@ -206,11 +223,11 @@ ZCMEM_API uint64_t zcmem_hal_destroy(struct zcmem_hal *hal);
  * Adds a region. Indices count from 0 in the order of adding and never change.
  *
  * OK: *index (may be NULL) is the region's. EINVAL iff hal or config is NULL, the name is empty, too long or taken,
- * kind is 0, flags has unknown bits, the heap's config is invalid, cache_line is no power of two, above the quantum
- * or such that base and host differ in their place in a line,
- * the host memory would reach beyond the host's address space, image is misaligned, or image is NULL and the HAL has no
- * allocator. EOVERLAP iff its addresses, the host memory it is mapped to, or the image given, overlap another region's.
- * ENOMEM iff max_regions are there, image_bytes is too small, or the allocator gave nothing. ELOCK iff a lock failed.
+ * kind is 0, flags has unknown bits, the heap's config is invalid, magazine_share is above 256, cache_line is no power
+ * of two, above the quantum or such that base and host differ in their place in a line, the host memory would reach
+ * beyond the host's address space, image is misaligned, or image is NULL and the HAL has no allocator. EOVERLAP iff its
+ * addresses, the host memory it is mapped to, or the image given, overlap another region's. ENOMEM iff max_regions are
+ * there, image_bytes is too small, or the allocator gave nothing. ELOCK iff a lock failed.
  */
 ZCMEM_API enum zcmem_status zcmem_hal_add_region(struct zcmem_hal *hal, const struct zcmem_region_config *config,
                                                  uint32_t *index);
@@ -336,8 +353,8 @@ ZCMEM_API enum zcmem_status zcmem_mem_device(struct zcmem_hal *hal, const void *
                                              hal_size_t *remaining);
 
 /*
- * The same, with the block: what zcmem_mem_device and zcmem_mem_info tell, at one moment. Same statuses; EINVAL iff a
- * pointer is NULL.
+ * The same, with the block: what zcmem_mem_device and zcmem_mem_info tell, at one moment. Same statuses; EINVAL iff hal
+ * or place is NULL.
  */
 struct zcmem_place {
   uint32_t region;      /* index */

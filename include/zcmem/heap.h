@@ -49,15 +49,16 @@ struct zcmem_heap_config {
 
 /* What a block is, as zcmem_heap_find and zcmem_heap_walk tell it. */
 enum zcmem_block_state {
-  ZCMEM_BLOCK_FREE = 0,  /* can be handed out */
-  ZCMEM_BLOCK_LIVE = 1,  /* handed out */
-  ZCMEM_BLOCK_ZOMBIE = 2 /* freed by its owner while in use; becomes free when its last pin or transfer ends */
+  ZCMEM_BLOCK_FREE = 0,   /* can be handed out */
+  ZCMEM_BLOCK_LIVE = 1,   /* handed out */
+  ZCMEM_BLOCK_ZOMBIE = 2, /* freed by its owner while in use; becomes free when its last pin or transfer ends */
+  ZCMEM_BLOCK_CACHED = 3  /* freed by its owner, and kept in a magazine of the HAL (hal.h) */
 };
 
 struct zcmem_block_info {
   hal_addr_t addr;              /* first byte */
   hal_size_t size;              /* bytes occupied: a multiple of the quantum */
-  hal_size_t requested;         /* bytes asked for; 0 for a free block */
+  hal_size_t requested;         /* bytes asked for; 0 for a free or cached block */
   enum zcmem_block_state state; /* see there */
   uint32_t pins;                /* pins held by users of the block, 0 ... ZCMEM_MAX_PINS */
   uint32_t transfers;           /* pins held by transfers that run and by mappings on demand */

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The two sides of a lock that one thread takes all the time and others hardly ever: who owns it marks itself busy and
+ * then looks whether it is revoked; who revokes sets that word and then waits until the owner is not busy. Each must
+ * see the other's store, or both go on; so both need a full barrier between their store and their load. Where the
+ * kernel can make every thread of the process pass one (Linux: membarrier), only who revokes pays.
+ */
+#ifndef ZCMEM_BARRIER_H
+#define ZCMEM_BARRIER_H
+
+#include "atomic.h"
+#include "bits.h"
+
+/* Whether the kernel can. Set before the first magazines are made, and never again. */
+extern bool zcmem__barrier_kernel;
+
+/* Finds out. Safe to call from several threads and often. */
+void zcmem__barrier_open(void);
+
+/* The revoking side's: after it, each thread has seen our stores, or we see its. */
+void zcmem__barrier_all(void);
+
+/* Lets another thread run. */
+void zcmem__barrier_pause(void);
+
+/* The owner's: marks *busy. False: it is marked already. */
+ZCMEM__INLINE bool zcmem__barrier_enter(struct zcmem__atomic_u32 *busy) {
+  if (ZCMEM__LIKELY(zcmem__barrier_kernel)) {
+    if (ZCMEM__UNLIKELY(atomic_load_explicit(&busy->value, memory_order_relaxed) != 0)) {
+      return false;
+    }
+    atomic_store_explicit(&busy->value, 1, memory_order_relaxed);
+    atomic_signal_fence(memory_order_seq_cst);
+    return true;
+  }
+  return atomic_exchange_explicit(&busy->value, 1, memory_order_seq_cst) == 0;
+}
+
+#endif

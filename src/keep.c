@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT */
+#include "keep.h"
+#include "thread.h"
+
+#define SHARE_DEFAULT 32u /* of 256 */
+#define SHARE_MOST 256u
+
+bool zcmem__keep_valid(const struct zcmem_region_config *config) {
+  return config->magazine_share <= SHARE_MOST || config->magazine_share == ZCMEM_MAGAZINE_NONE;
+}
+
+#ifdef ZCMEM__MAGAZINES
+/* Whether the HAL's regions may have magazines. Without a lock there is one thread, which needs none to be fast. */
+static bool wanted(const struct zcmem_hal *hal) {
+  return (hal->flags & ZCMEM_HAL_NO_MAGAZINES) == 0 && hal->allocator.alloc != NULL &&
+         hal->lock_ops.lock == zcmem_lock_pthread.lock;
+}
+
+void zcmem__keep_open(struct zcmem_hal *hal) {
+  if (wanted(hal)) {
+    zcmem__thread_open(hal);
+  }
+}
+
+void zcmem__keep_close(struct zcmem_hal *hal) {
+  zcmem__thread_close(hal);
+}
+
+enum zcmem_status zcmem__keep_alloc(struct zcmem_hal *hal, const struct zcmem_region_config *config, void **depot) {
+  *depot = NULL;
+  if (!wanted(hal) || config->magazine_share == ZCMEM_MAGAZINE_NONE) {
+    return ZCMEM_OK;
+  }
+  *depot = hal->allocator.alloc(hal->allocator.ctx, zcmem__depot_bytes(config->max_blocks));
+  return *depot == NULL ? ZCMEM_ENOMEM : ZCMEM_OK;
+}
+
+void zcmem__keep_free(struct zcmem_hal *hal, const struct zcmem_region_config *config, void *depot) {
+  if (depot != NULL) {
+    hal->allocator.free(hal->allocator.ctx, depot, zcmem__depot_bytes(config->max_blocks));
+  }
+}
+
+void zcmem__keep_init(struct zcmem__region *region, const struct zcmem_region_config *config, void *depot) {
+  if (depot != NULL) {
+    region->serial = zcmem__thread_serial();
+    zcmem__depot_init(depot, region, config->magazine_share == 0 ? SHARE_DEFAULT : config->magazine_share);
+  }
+}
+
+uint64_t zcmem__keep_destroy(struct zcmem_hal *hal, struct zcmem__region *region) {
+  uint64_t blocks = 0, quanta = 0;
+  if (region->depot == NULL) {
+    return 0;
+  }
+  zcmem__magazines_count(region, &blocks, &quanta);
+  for (struct zcmem__magazines *at = region->depot->all, *next; at != NULL; at = next) {
+    next = at->next;
+    hal->allocator.free(hal->allocator.ctx, at, sizeof *at);
+  }
+  hal->allocator.free(hal->allocator.ctx, region->depot, zcmem__depot_bytes(region->max_blocks));
+  return blocks;
+}
+
+void zcmem__keep_settle(struct zcmem__region *region, uint64_t *blocks, uint64_t *quanta) {
+  *blocks = 0;
+  *quanta = 0;
+  if (region->depot != NULL) {
+    zcmem__magazines_revoke(region);
+    zcmem__magazines_settle(region);
+    zcmem__magazines_count(region, blocks, quanta);
+  }
+}
+
+void zcmem__keep_resume(struct zcmem__region *region) {
+  if (region->depot != NULL) {
+    zcmem__magazines_restore(region);
+  }
+}
+#else
+void zcmem__keep_open(struct zcmem_hal *hal) {
+  (void)hal;
+}
+
+void zcmem__keep_close(struct zcmem_hal *hal) {
+  (void)hal;
+}
+
+enum zcmem_status zcmem__keep_alloc(struct zcmem_hal *hal, const struct zcmem_region_config *config, void **depot) {
+  (void)hal;
+  (void)config;
+  *depot = NULL;
+  return ZCMEM_OK;
+}
+
+void zcmem__keep_free(struct zcmem_hal *hal, const struct zcmem_region_config *config, void *depot) {
+  (void)hal;
+  (void)config;
+  (void)depot;
+}
+
+void zcmem__keep_init(struct zcmem__region *region, const struct zcmem_region_config *config, void *depot) {
+  (void)region;
+  (void)config;
+  (void)depot;
+}
+
+uint64_t zcmem__keep_destroy(struct zcmem_hal *hal, struct zcmem__region *region) {
+  (void)hal;
+  (void)region;
+  return 0;
+}
+
+void zcmem__keep_settle(struct zcmem__region *region, uint64_t *blocks, uint64_t *quanta) {
+  (void)region;
+  *blocks = 0;
+  *quanta = 0;
+}
+
+void zcmem__keep_resume(struct zcmem__region *region) {
+  (void)region;
+}
+#endif

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Magazines as the HAL sees them: where their memory comes from, and what they keep as one figure. In a build without
+ * magazines all of this is there and does nothing.
+ */
+#ifndef ZCMEM_KEEP_H
+#define ZCMEM_KEEP_H
+
+#include "hal_impl.h"
+
+/* Whether the share asked for can be. */
+bool zcmem__keep_valid(const struct zcmem_region_config *config);
+
+/* Makes a new HAL known to threads that end and to fork, if it may have magazines; and forgets it. */
+void zcmem__keep_open(struct zcmem_hal *hal);
+void zcmem__keep_close(struct zcmem_hal *hal);
+
+/* Memory for what a region's magazines share in *depot: NULL if it has none. ENOMEM. And gives it back. */
+enum zcmem_status zcmem__keep_alloc(struct zcmem_hal *hal, const struct zcmem_region_config *config, void **depot);
+void zcmem__keep_free(struct zcmem_hal *hal, const struct zcmem_region_config *config, void *depot);
+
+/* Makes it, before the region is published. */
+void zcmem__keep_init(struct zcmem__region *region, const struct zcmem_region_config *config, void *depot);
+
+/* Gives all memory back; nobody uses the HAL any more. Returns how many of the heap's live blocks were but kept. */
+uint64_t zcmem__keep_destroy(struct zcmem_hal *hal, struct zcmem__region *region);
+
+/*
+ * With the lock held: stops all magazines of the region, makes the heap's and the region's figures complete, and tells
+ * what is kept. zcmem__keep_resume lets them go on.
+ */
+void zcmem__keep_settle(struct zcmem__region *region, uint64_t *blocks, uint64_t *quanta);
+void zcmem__keep_resume(struct zcmem__region *region);
+
+#endif

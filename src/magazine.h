@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Magazines: whole blocks that a thread keeps, by size, so that most allocations and frees take no lock; after Bonwick
+ * and Adams, "Magazines and Vmem" (USENIX 2001). src/DESIGN.md tells the whole story.
+ *
+ *      a thread's magazines                          the region's depot (under its lock)
+ *      size 1   loaded -> [ ][ ][ ]  spare -> [ ]    full chains: [ ][ ][ ] -> [ ][ ][ ]        heap
+ *      size 2   loaded -> [ ]        spare ->        full chains:                         <->
+ *       ...
+ *
+ * A cached block is occupied as far as the heap knows; its `use` word is ZCMEM__CACHED, so that it is live for nobody.
+ * The chains go through the descriptors: from block to block by `tag`, from chain to chain of the depot by `slack`.
+ *
+ * Who may touch what:
+ * - `use`, with the generation beside it, changes by compare-and-swap. Whoever makes LIVE into CACHED has the block:
+ *   of two frees of one block, in whatever threads, one fails.
+ * - A thread's magazines belong to the thread between enter and leave, and at any time to who holds the region's lock
+ *   and has revoked them: revoked is set, every thread has left, and none enters again until it is unset. With the lock
+ *   the thread itself needs no enter, since nobody else can revoke then.
+ * - All else of the depot is guarded by the region's lock.
+ */
+#ifndef ZCMEM_MAGAZINE_H
+#define ZCMEM_MAGAZINE_H
+
+#include "barrier.h"
+#include "heap_impl.h"
+#include "region.h"
+
+/* A compare-and-swap of 64 bits and threads are what they are made for. */
+#if defined(__GNUC__) && UINTPTR_MAX > UINT32_MAX && !defined(ZCMEM_NO_PTHREAD) && !defined(ZCMEM_NO_MAGAZINES)
+#define ZCMEM__MAGAZINES
+#endif
+
+/* Blocks of up to so many quanta are cached: 64 KiB at 128 bytes. */
+#define ZCMEM__CLASSES 512u
+
+/* The most blocks of a chain: so many of one quantum, fewer of large ones. */
+#define ZCMEM__CHAIN_MOST 32u
+#define ZCMEM__CHAIN_LEAST 4u
+#define ZCMEM__CHAIN_QUANTA 2048u
+
+struct zcmem__magazine {
+  uint32_t loaded; /* chain that is pushed to and popped from; ZCMEM__NIL: empty */
+  uint32_t spare;  /* a full chain, or empty */
+  uint16_t count;  /* blocks of the loaded chain */
+  uint8_t batch;   /* blocks to take from the heap next time */
+  uint8_t used;    /* since the last visit of the clock */
+  uint16_t most;   /* blocks of a full chain */
+  uint16_t spares; /* blocks of the spare chain: 0 or most */
+};
+
+struct zcmem__magazines {
+  _Alignas(64) struct zcmem__atomic_u32 busy; /* the thread is between enter and leave */
+  uint32_t hint_shift;
+  struct zcmem_heap *heap; /* copies of what the region has, for the fast path */
+  const uint32_t *hints;
+  struct zcmem__region *region;
+  hal_addr_t base;
+  uint32_t quanta;
+  uint32_t quantum_shift;
+  uint32_t held;      /* quanta in all magazines here */
+  uint32_t allowance; /* and how many there may be */
+  /* What has happened here since the figures were last settled: to be added to the heap's and the region's. */
+  _Alignas(64) uint64_t slack;
+  uint64_t allocations;
+  uint64_t frees;
+  uint64_t blocks; /* cached less handed out */
+  const void *owner;
+  struct zcmem__magazines *next; /* in the region's list */
+  uint32_t clock;
+  struct zcmem__magazine of[ZCMEM__CLASSES + 1];
+};
+
+struct zcmem__depot_class {
+  uint32_t top; /* first chain */
+  uint16_t chains;
+  uint16_t used;
+};
+
+struct zcmem__depot {
+  struct zcmem__magazines *all; /* of every thread that was here */
+  uint32_t limit;               /* quanta that may be cached, over all */
+  uint32_t granted;             /* allowances given */
+  uint32_t held;                /* quanta in the depot */
+  uint32_t clock;
+  uint64_t blocks; /* in the depot */
+  uint32_t *hints; /* start of a block -> descriptor, see zcmem__hint_find */
+  uint32_t hint_shift;
+  uint32_t revokers; /* threads that have revoked all magazines */
+  struct zcmem__depot_class of[ZCMEM__CLASSES + 1];
+};
+
+/* ------------------------------------------------------------------------------------------------ making them -- */
+
+/* Bytes of a depot for a region with so many blocks. */
+size_t zcmem__depot_bytes(uint32_t max_blocks);
+
+/* Makes a depot in zeroed memory, for a region whose heap is there. share: of the region, in 1/256. */
+void zcmem__depot_init(struct zcmem__depot *depot, struct zcmem__region *region, uint32_t share);
+
+/* Makes a thread's magazines in zeroed memory, not in the region's list yet. */
+void zcmem__magazines_init(struct zcmem__magazines *magazines, struct zcmem__region *region, const void *owner);
+
+/* ---------------------------------------------------------------------------------- without the lock: the fast path --
+ */
+
+/*
+ * Enters one's own magazines. False: they are revoked, or entered already (by what a signal interrupted): the lock is
+ * needed.
+ */
+ZCMEM__INLINE bool zcmem__magazines_enter(struct zcmem__magazines *magazines) {
+  if (ZCMEM__UNLIKELY(!zcmem__barrier_enter(&magazines->busy))) {
+    return false;
+  }
+  if (ZCMEM__UNLIKELY(zcmem__atomic_acquire(&magazines->region->revoked) != 0)) {
+    zcmem__atomic_publish(&magazines->busy, 0);
+    return false;
+  }
+  return true;
+}
+
+ZCMEM__INLINE void zcmem__magazines_leave(struct zcmem__magazines *magazines) {
+  zcmem__atomic_publish(&magazines->busy, 0);
+}
+
+/*
+ * A hint leads from a block's first quantum to its descriptor: a bucket of two ids. It may be stale or missing; the
+ * descriptor tells.
+ */
+ZCMEM__INLINE size_t zcmem__hint_bucket(uint32_t quantum, uint32_t shift) {
+  return 2u * (size_t)(quantum * UINT64_C(0x9e3779b97f4a7c15) >> shift);
+}
+
+/* The descriptor of the block that starts at `start`, if a hint knows it; NULL: none does. */
+ZCMEM__INLINE struct zcmem__block *zcmem__hint_find(const struct zcmem__magazines *magazines, uint32_t start,
+                                                    uint32_t *id) {
+  const uint32_t *bucket = magazines->hints + zcmem__hint_bucket(start, magazines->hint_shift);
+  *id = ZCMEM__GET(bucket[0]);
+  struct zcmem__block *block = zcmem__block(magazines->heap, *id);
+  if (ZCMEM__UNLIKELY(ZCMEM__GET(block->start) != start)) { /* the sentinel's is no block's */
+    *id = ZCMEM__GET(bucket[1]);
+    block = zcmem__block(magazines->heap, *id);
+    return ZCMEM__GET(block->start) == start ? block : NULL;
+  }
+  return block;
+}
+
+/* `use` and the generation, which counts the blocks that a descriptor stood for, as one word. */
+ZCMEM__INLINE uint64_t *zcmem__block_life(struct zcmem__block *block) {
+  return (uint64_t *)(void *)&block->use;
+}
+
+/* `use` of a word of both, and the word with another `use`. */
+ZCMEM__INLINE uint32_t zcmem__life_use(uint64_t life) {
+  struct zcmem__life {
+    uint32_t use, generation;
+  } parts;
+  __builtin_memcpy(&parts, &life, sizeof parts);
+  return parts.use;
+}
+
+ZCMEM__INLINE uint64_t zcmem__life_with(uint64_t life, uint32_t use) {
+  struct zcmem__life {
+    uint32_t use, generation;
+  } parts;
+  __builtin_memcpy(&parts, &life, sizeof parts);
+  parts.use = use;
+  __builtin_memcpy(&life, &parts, sizeof life);
+  return life;
+}
+
+/*
+ * Takes the block that starts at `start`, and was live and used by nobody when `life` was loaded, from its owner: now
+ * it is cached. False: it is another one by now, or another thread has it. What was read since `life` was loaded holds.
+ */
+ZCMEM__INLINE bool zcmem__block_claim(struct zcmem__block *block, uint32_t start, uint64_t life) {
+  return ZCMEM__GET(block->start) == start &&
+         __atomic_compare_exchange_n(zcmem__block_life(block), &life, zcmem__life_with(life, ZCMEM__CACHED), false,
+                                     __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+}
+
+/* Hands out a block of `need` quanta for `size` bytes from the magazines, which are entered. False: there is none. */
+ZCMEM__INLINE bool zcmem__magazines_pop(struct zcmem__magazines *magazines, uint32_t need, hal_size_t size,
+                                        hal_addr_t *addr) {
+  struct zcmem__magazine *magazine = &magazines->of[need];
+  uint32_t id = magazine->loaded;
+  if (ZCMEM__UNLIKELY(id == ZCMEM__NIL)) {
+    id = magazine->spare;
+    if (id == ZCMEM__NIL) {
+      return false;
+    }
+    magazine->spare = ZCMEM__NIL;
+    magazine->count = magazine->spares;
+    magazine->spares = 0;
+  }
+  struct zcmem__block *block = zcmem__block(magazines->heap, id);
+  magazine->loaded = ZCMEM__GET(block->tag);
+  magazine->count--;
+  magazine->used = 1;
+  uint32_t slack = (uint32_t)(((uint64_t)need << magazines->quantum_shift) - size);
+  ZCMEM__PUT(block->slack, slack);
+  ZCMEM__PUT(block->tag, 0u);
+  __atomic_store_n(&block->use, (uint32_t)ZCMEM__LIVE, __ATOMIC_RELEASE);
+  magazines->slack += slack;
+  magazines->held -= need;
+  magazines->blocks--;
+  magazines->allocations++;
+  *addr = magazines->base + ((uint64_t)ZCMEM__GET(block->start) << magazines->quantum_shift);
+  return true;
+}
+
+/* Makes room for a block of `size` quanta, 1 ... ZCMEM__CLASSES, without the lock. False: it cannot be made. */
+ZCMEM__INLINE bool zcmem__magazines_room(struct zcmem__magazines *magazines, uint32_t size) {
+  struct zcmem__magazine *magazine = &magazines->of[size];
+  if (ZCMEM__UNLIKELY(magazines->held + size > magazines->allowance)) {
+    return false;
+  }
+  if (ZCMEM__UNLIKELY(magazine->count == magazine->most)) {
+    if (magazine->spare != ZCMEM__NIL) {
+      return false;
+    }
+    magazine->spare = magazine->loaded;
+    magazine->spares = magazine->count;
+    magazine->loaded = ZCMEM__NIL;
+    magazine->count = 0;
+  }
+  return true;
+}
+
+/* Puts a cached block into the magazines, where there is room for it. */
+ZCMEM__INLINE void zcmem__magazines_push(struct zcmem__magazines *magazines, struct zcmem__block *block, uint32_t id,
+                                         uint32_t size) {
+  struct zcmem__magazine *magazine = &magazines->of[size];
+  ZCMEM__PUT(block->tag, magazine->loaded);
+  magazine->loaded = id;
+  magazine->count++;
+  magazine->used = 1;
+  magazines->held += size;
+  magazines->blocks++;
+}
+
+/*
+ * Frees the block at addr into the magazines, which are entered. False, and nothing is done: no hint knows the block,
+ * it cannot be freed, it is too large, or there is no room; the slow path tells which.
+ */
+ZCMEM__INLINE bool zcmem__magazines_free(struct zcmem__magazines *magazines, hal_addr_t addr) {
+  uint64_t offset = addr - magazines->base, start = offset >> magazines->quantum_shift;
+  uint32_t id, size;
+  if (ZCMEM__UNLIKELY(start >= magazines->quanta || start << magazines->quantum_shift != offset)) {
+    return false;
+  }
+  struct zcmem__block *block = zcmem__hint_find(magazines, (uint32_t)start, &id);
+  if (ZCMEM__UNLIKELY(block == NULL)) {
+    return false;
+  }
+  uint64_t life = __atomic_load_n(zcmem__block_life(block), __ATOMIC_ACQUIRE);
+  size = ZCMEM__GET(block->size);
+  if (ZCMEM__UNLIKELY(zcmem__life_use(life) != ZCMEM__LIVE || size - 1u >= ZCMEM__CLASSES ||
+                      !zcmem__magazines_room(magazines, size) || !zcmem__block_claim(block, (uint32_t)start, life))) {
+    return false;
+  }
+  magazines->slack -= ZCMEM__GET(block->slack);
+  magazines->frees++;
+  zcmem__magazines_push(magazines, block, id, size);
+  return true;
+}
+
+/* -------------------------------------------------------------------------- with the region's lock: the slow path --
+ */
+
+/*
+ * A block of `need` quanta for `size` bytes: from the depot, or from the heap with some more for next time. magazines:
+ * the thread's own, or NULL. Statuses of zcmem_heap_alloc.
+ */
+enum zcmem_status zcmem__magazines_refill(struct zcmem__region *region, struct zcmem__magazines *magazines,
+                                          uint32_t need, hal_size_t size, hal_addr_t *addr);
+
+/*
+ * Frees the block at addr that the fast path did not: into the magazines (may be NULL), the depot or the heap. Statuses
+ * of zcmem_heap_free.
+ */
+enum zcmem_status zcmem__magazines_spill(struct zcmem__region *region, struct zcmem__magazines *magazines,
+                                         hal_addr_t addr);
+
+/*
+ * Revokes all magazines of the region: until zcmem__magazines_restore everybody goes through the lock. The lock may be
+ * dropped and taken in between.
+ */
+void zcmem__magazines_revoke(struct zcmem__region *region);
+void zcmem__magazines_restore(struct zcmem__region *region);
+
+/* With magazines revoked: gives up to `most` blocks back to the heap. Returns how many there were. */
+uint32_t zcmem__magazines_drain(struct zcmem__region *region, uint32_t most);
+
+/* The same for the magazines of one thread, which are the caller's (revoked, or its own, or of a thread that is gone).
+ */
+uint32_t zcmem__magazines_empty(struct zcmem__region *region, struct zcmem__magazines *magazines, uint32_t most);
+
+/* With magazines revoked: adds what was counted in them to the heap's and the region's figures. */
+void zcmem__magazines_settle(struct zcmem__region *region);
+
+/* With magazines revoked: blocks and quanta that are cached. */
+void zcmem__magazines_count(const struct zcmem__region *region, uint64_t *blocks, uint64_t *quanta);
+
+#endif

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What can be asked about a region's state: figures that belong together, and whether all invariants hold.
+ */
+#include "hal_impl.h"
+#include "keep.h"
+#include <string.h>
+
+static enum zcmem_status snapshot(struct zcmem__region *region, struct zcmem_region_stats *stats) {
+  struct zcmem_heap_info info = {0};
+  uint64_t blocks = 0, quanta = 0;
+  enum zcmem_status status = zcmem__lock_take(&region->lock);
+  if (status != ZCMEM_OK) {
+    return status;
+  }
+  zcmem__keep_settle(region, &blocks, &quanta);
+  *stats = region->stats;
+  status = zcmem_heap_get_info(region->heap, &info);
+  stats->largest = zcmem_heap_largest(region->heap);
+  zcmem__keep_resume(region);
+  zcmem__lock_drop(&region->lock);
+  hal_size_t kept = quanta * region->quantum;
+  stats->in_use = info.size - info.free - kept;
+  stats->requested = info.requested - kept;
+  stats->live = info.live - blocks;
+  stats->available = info.free + kept;
+  return status;
+}
+
+enum zcmem_status zcmem_hal_region_stats(struct zcmem_hal *hal, uint32_t index, struct zcmem_region_stats *stats) {
+  struct zcmem__region *region = hal == NULL ? NULL : zcmem__hal_region(hal, index);
+  struct zcmem_region_stats now;
+  if (region == NULL || stats == NULL || stats->struct_bytes == 0 || stats->struct_bytes > sizeof now) {
+    return ZCMEM_EINVAL;
+  }
+  enum zcmem_status status = snapshot(region, &now);
+  if (status != ZCMEM_OK) {
+    return status;
+  }
+  now.struct_bytes = stats->struct_bytes;
+  memcpy(stats, &now, stats->struct_bytes);
+  return ZCMEM_OK;
+}
+
+static enum zcmem_status check_region(struct zcmem__region *region) {
+  uint64_t blocks = 0, quanta = 0;
+  enum zcmem_status status = zcmem__lock_take(&region->lock);
+  if (status != ZCMEM_OK) {
+    return status;
+  }
+  zcmem__keep_settle(region, &blocks, &quanta);
+  status = zcmem_heap_check(region->heap);
+  zcmem__keep_resume(region);
+  zcmem__lock_drop(&region->lock);
+  return status;
+}
+
+enum zcmem_status zcmem_hal_check(struct zcmem_hal *hal) {
+  enum zcmem_status status = hal == NULL ? ZCMEM_EINVAL : ZCMEM_OK;
+  uint32_t count = zcmem_hal_region_count(hal);
+  for (uint32_t i = 0; i < count && status == ZCMEM_OK; i++) {
+    status = check_region(&hal->regions[i]);
+  }
+  return status;
+}

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef _POSIX_C_SOURCE
+#define _POSIX_C_SOURCE 200809L
+#endif
+
+#include "thread.h"
+
+#ifdef ZCMEM__MAGAZINES
+#include <pthread.h>
+
+/* Blocks that a thread that ends gives back in one hold of the lock. */
+#define STEP 64u
+
+_Thread_local struct zcmem__thread_slot zcmem__thread_slots[ZCMEM__THREAD_SLOTS];
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static pthread_key_t key; /* its value is set in threads that have magazines, so that its destructor runs */
+static bool have_key;
+/* Guards the list of HALs and the serial numbers. Taken before any lock of a HAL. */
+static pthread_mutex_t registry = PTHREAD_MUTEX_INITIALIZER;
+static struct zcmem_hal *hals;
+static uint64_t serials;
+
+/* Names a thread: no two that run have the same. */
+static const void *self(void) {
+  return zcmem__thread_slots;
+}
+
+/* -------------------------------------------------------------------------------------------------- each region -- */
+
+static void for_regions(struct zcmem_hal *hal, void (*call)(struct zcmem__region *region)) {
+  uint32_t count = zcmem__atomic_acquire(&hal->count);
+  for (uint32_t i = 0; i < count; i++) {
+    if (hal->regions[i].depot != NULL) {
+      call(&hal->regions[i]);
+    }
+  }
+}
+
+/* The magazines of a thread in the region's list, which the lock guards. */
+static struct zcmem__magazines *of_owner(const struct zcmem__region *region, const void *owner) {
+  struct zcmem__magazines *at = region->depot->all;
+  while (at != NULL && at->owner != owner) {
+    at = at->next;
+  }
+  return at;
+}
+
+/* ------------------------------------------------------------------------------------------------ threads that end --
+ */
+
+/* A lock that fails leaves the blocks where they are; whoever needs space takes them from there. */
+static void give_back(struct zcmem__region *region) {
+  uint32_t given = STEP;
+  while (given == STEP && zcmem__lock_take(&region->lock) == ZCMEM_OK) {
+    struct zcmem__magazines *mine = of_owner(region, self());
+    given = 0;
+    if (mine != NULL) {
+      zcmem__atomic_change(&region->version);
+      given = zcmem__magazines_empty(region, mine, STEP);
+      zcmem__atomic_changed(&region->version);
+      if (given < STEP) {
+        mine->owner = NULL; /* for a thread to come */
+      }
+    }
+    zcmem__lock_drop(&region->lock);
+  }
+}
+
+static void end_thread(void *value) {
+  (void)value;
+  for (uint32_t i = 0; i < ZCMEM__THREAD_SLOTS; i++) {
+    zcmem__thread_slots[i] = (struct zcmem__thread_slot){.serial = 0};
+  }
+  (void)pthread_mutex_lock(&registry);
+  for (struct zcmem_hal *hal = hals; hal != NULL; hal = hal->next) {
+    for_regions(hal, give_back);
+  }
+  (void)pthread_mutex_unlock(&registry);
+}
+
+/* ------------------------------------------------------------------------------------------------------------ fork --
+ */
+
+/* All locks are taken and all magazines left, so that the child, where no other thread goes on, finds all in order. */
+static void hold_region(struct zcmem__region *region) {
+  if (zcmem__lock_take(&region->lock) == ZCMEM_OK) {
+    zcmem__magazines_revoke(region);
+  }
+}
+
+static void let_go_region(struct zcmem__region *region) {
+  zcmem__magazines_restore(region);
+  zcmem__lock_drop(&region->lock);
+}
+
+/* In the child: what other threads had is nobody's now. */
+static void inherit_region(struct zcmem__region *region) {
+  for (struct zcmem__magazines *at = region->depot->all; at != NULL; at = at->next) {
+    at->owner = at->owner == self() ? at->owner : NULL;
+  }
+  let_go_region(region);
+}
+
+static void before_fork(void) {
+  (void)pthread_mutex_lock(&registry);
+  for (struct zcmem_hal *hal = hals; hal != NULL; hal = hal->next) {
+    (void)zcmem__lock_take(&hal->adding);
+    (void)zcmem__lock_take(&hal->map.lock);
+    for_regions(hal, hold_region);
+  }
+}
+
+static void after_fork(void (*call)(struct zcmem__region *region)) {
+  for (struct zcmem_hal *hal = hals; hal != NULL; hal = hal->next) {
+    for_regions(hal, call);
+    zcmem__lock_drop(&hal->map.lock);
+    zcmem__lock_drop(&hal->adding);
+  }
+  (void)pthread_mutex_unlock(&registry);
+}
+
+static void after_fork_in_parent(void) {
+  after_fork(let_go_region);
+}
+
+static void after_fork_in_child(void) {
+  after_fork(inherit_region);
+}
+
+/* ------------------------------------------------------------------------------------------------------------ open --
+ */
+
+static void set_up(void) {
+  have_key = pthread_key_create(&key, end_thread) == 0;
+  (void)pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+}
+
+void zcmem__thread_open(struct zcmem_hal *hal) {
+  (void)pthread_once(&once, set_up);
+  zcmem__barrier_open();
+  (void)pthread_mutex_lock(&registry);
+  hal->next = hals;
+  hals = hal;
+  (void)pthread_mutex_unlock(&registry);
+}
+
+void zcmem__thread_close(struct zcmem_hal *hal) {
+  (void)pthread_mutex_lock(&registry);
+  for (struct zcmem_hal **at = &hals; *at != NULL; at = &(*at)->next) {
+    if (*at == hal) {
+      *at = hal->next;
+      break;
+    }
+  }
+  (void)pthread_mutex_unlock(&registry);
+}
+
+uint64_t zcmem__thread_serial(void) {
+  (void)pthread_mutex_lock(&registry);
+  uint64_t serial = ++serials;
+  (void)pthread_mutex_unlock(&registry);
+  return serial;
+}
+
+/* ---------------------------------------------------------------------------------------------------------- attach --
+ */
+
+/* With the lock held: magazines that are this thread's, or that nobody has any more. */
+static struct zcmem__magazines *adopt(struct zcmem__region *region) {
+  struct zcmem__magazines *found = of_owner(region, self());
+  if (found == NULL) {
+    found = of_owner(region, NULL);
+  }
+  if (found != NULL) {
+    found->owner = self();
+  }
+  return found;
+}
+
+struct zcmem__magazines *zcmem__thread_attach(struct zcmem_hal *hal, struct zcmem__region *region) {
+  /* Without a destructor a thread could not give back what it has. */
+  if (region->depot == NULL || !have_key || pthread_setspecific(key, self()) != 0 ||
+      zcmem__lock_take(&region->lock) != ZCMEM_OK) {
+    return NULL;
+  }
+  struct zcmem__magazines *mine = adopt(region);
+  zcmem__lock_drop(&region->lock);
+  if (mine == NULL) {
+    mine = hal->allocator.alloc(hal->allocator.ctx, sizeof *mine);
+    if (mine == NULL) {
+      return NULL;
+    }
+    zcmem__magazines_init(mine, region, self());
+    if (zcmem__lock_take(&region->lock) != ZCMEM_OK) {
+      hal->allocator.free(hal->allocator.ctx, mine, sizeof *mine);
+      return NULL;
+    }
+    mine->next = region->depot->all;
+    region->depot->all = mine;
+    zcmem__lock_drop(&region->lock);
+  }
+  zcmem__thread_slots[region->serial % ZCMEM__THREAD_SLOTS] =
+      (struct zcmem__thread_slot){.serial = region->serial, .magazines = mine};
+  return mine;
+}
+#else
+typedef int zcmem__thread_empty; /* ISO C wants something in each file */
+#endif

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Which magazines are the calling thread's: found through a few slots of thread-local memory, by the region's serial
+ * number, which no other region of the process ever has. Threads that end give their blocks back; a process that forks
+ * has all locks and no thread in its magazines at that moment. With ZCMEM_NO_PTHREAD there is nothing of this.
+ */
+#ifndef ZCMEM_THREAD_H
+#define ZCMEM_THREAD_H
+
+#include "hal_impl.h"
+#include "magazine.h"
+
+#ifdef ZCMEM__MAGAZINES
+#define ZCMEM__THREAD_SLOTS 8u
+
+struct zcmem__thread_slot {
+  uint64_t serial;
+  struct zcmem__magazines *magazines;
+};
+
+extern _Thread_local struct zcmem__thread_slot zcmem__thread_slots[ZCMEM__THREAD_SLOTS]
+    __attribute__((tls_model("initial-exec")));
+
+/* The calling thread's magazines in the region; NULL: none so far, or the region has none. */
+ZCMEM__INLINE struct zcmem__magazines *zcmem__thread_find(const struct zcmem__region *region) {
+  struct zcmem__thread_slot *slot = &zcmem__thread_slots[region->serial % ZCMEM__THREAD_SLOTS];
+  return slot->serial == region->serial ? slot->magazines : NULL;
+}
+
+/*
+ * Finds them in a longer way, or makes them with memory from the HAL's allocator; NULL: the region has none, or there
+ * was no memory. Takes locks.
+ */
+struct zcmem__magazines *zcmem__thread_attach(struct zcmem_hal *hal, struct zcmem__region *region);
+
+/* Makes the HAL known to threads that end and to fork; and forgets it. */
+void zcmem__thread_open(struct zcmem_hal *hal);
+void zcmem__thread_close(struct zcmem_hal *hal);
+
+/* A serial number. */
+uint64_t zcmem__thread_serial(void);
+#endif
+
+#endif
