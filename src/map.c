@@ -158,9 +158,9 @@ enum zcmem_status zcmem__map_given(struct zcmem__map *map, const void *host, boo
   }
   for (uint32_t i = 0; i < map->capacity; i++) {
     struct zcmem__mapping *at = &map->entries[i];
-    if (zcmem__mapping_state_of(at) == ZCMEM__MAPPING_LIVE && at->host == host &&
-        (found == NULL || smaller(found, at))) {
+    if (zcmem__mapping_state_of(at) == ZCMEM__MAPPING_LIVE && at->host == host) {
       found = at;
+      break;
     }
   }
   if (found == NULL) {

@@ -80,8 +80,8 @@ enum zcmem_status zcmem__map_release(struct zcmem__map *map, const void *host, s
                                      struct zcmem__mapping *copy);
 
 /*
- * The live entry that gave this very pointer, of several the longest; *copy is its region and range. If `take`, it has
- * no user any more and is BUSY: the caller publishes it again, or unmaps and abandons it. ENOTMAPPED: there is none.
+ * A live entry that gave this very pointer; *copy is its region and range. If `take`, it has no user any more and is
+ * BUSY: the caller publishes it again, or unmaps and abandons it. ENOTMAPPED: there is none.
  * EBUSY: it should be taken and has more than one user. ELOCK.
  */
 enum zcmem_status zcmem__map_given(struct zcmem__map *map, const void *host, bool take, struct zcmem__mapping **entry,

@@ -53,6 +53,35 @@ static void test_the_pointer_is_what_is_aligned(void **state) {
   assert_nothing_told();
 }
 
+/* Whatever hole is left, a pointer is aligned and in it, or there is none. */
+static void test_aligned_blocks_of_no_bytes_in_tight_holes(void **state) {
+  unsigned served = 0, refused = 0;
+  (void)state;
+  for (size_t hole = 1; hole <= 8; hole++) {
+    for (size_t before = 0; before < 8; before++) {
+      unsigned char *first = get(MSMC, before * 128), *gap = get(MSMC, hole * 128);
+      unsigned char *rest = get(MSMC, (size_t)stats_of(MSMC_1).available);
+      put(MSMC, gap);
+      unsigned char *ptr = zcmem_aligned_alloc(MSMC, 512, 0);
+      if (ptr == NULL) {
+        assert_true(told.status == ZCMEM_ENOSPC || told.status == ZCMEM_EFRAG);
+        assert_told(told.status, "zcmem_aligned_alloc", NULL, 0);
+        refused++;
+      } else {
+        assert_int_equal((uintptr_t)ptr % 512, 0);
+        assert_true(ptr >= gap && ptr < gap + hole * 128);
+        put(MSMC, ptr);
+        served++;
+      }
+      assert_ok(zcmem_hal_check(hal));
+      put(MSMC, first);
+      put(MSMC, rest);
+    }
+  }
+  assert_true(served >= 8 * 5); /* a hole of 512 bytes or more always serves */
+  assert_true(refused > 0);
+}
+
 static void test_alignments_that_are_none(void **state) {
   static const size_t wrong[] = {0, 3, 127, 129, SIZE_MAX};
   (void)state;
@@ -372,6 +401,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(test_every_block_is_aligned_and_translates),
       TEST(test_the_pointer_is_what_is_aligned),
+      TEST(test_aligned_blocks_of_no_bytes_in_tight_holes),
       TEST(test_alignments_that_are_none),
       TEST(test_a_region_that_cannot_be_aligned_is_passed_over),
       TEST(test_size_0_is_a_pointer_of_its_own),

@@ -126,7 +126,9 @@ static void test_a_malformed_size_is_told_and_ignored(void **state) {
                                     "1T",
                                     "18446744073709551616",
                                     "18446744073709551615K",
-                                    "17179869184G"};
+                                    "17179869184G",
+                                    "18446744073709551617",
+                                    "99999999999999999999"};
   (void)state;
   for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
     set_sizes(all[i], "8K");

@@ -8,13 +8,23 @@
 #include <zcmem/zcmem.h>
 
 #ifndef ZCMEM_NO_PTHREAD
+#include "atomic.h"
 #include "malloc_default.h"
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <string.h>
 
-enum { THREADS = 3, ROUNDS = 10000, DOUBLE_FREES = 3000, FIRSTS = 60, HELD = 8, MOST = 3000 };
+enum {
+  THREADS = 3,
+  ROUNDS = 10000,
+  DOUBLE_FREES = 3000,
+  REPORTS = 200000,
+  GETS = 10000000,
+  FIRSTS = 60,
+  HELD = 8,
+  MOST = 3000
+};
 
 #define DRAM ((uint32_t)ZCMEM_KIND_DRAM)
 #define MSMC ((uint32_t)ZCMEM_KIND_MSMC)
@@ -254,6 +264,7 @@ static void test_all_are_first(void **state) {
 /* Two handlers, each of which knows its own ctx. */
 static atomic_uint calls, strangers;
 static char ctx_a, ctx_b;
+static atomic_bool reported;
 
 static void handler_a(void *ctx, enum zcmem_status status, const char *function, const void *ptr, size_t size) {
   (void)status, (void)function, (void)ptr, (void)size;
@@ -270,23 +281,56 @@ static void handler_b(void *ctx, enum zcmem_status status, const char *function,
 static void *report(void *arg) {
   struct worker *worker = arg;
   meet(1);
-  for (int i = 0; i < ROUNDS; i++) {
-    if (worker == &workers[0]) { /* nobody frees: this pointer is nobody's */
-      zcmem_free(DRAM, &ctx_a);
-    } else if (i % 2 == (worker == &workers[1])) {
-      zcmem_malloc_set_handler(handler_a, &ctx_a);
-    } else {
-      zcmem_malloc_set_handler(handler_b, &ctx_b);
+  if (worker == &workers[0]) {
+    for (int i = 0; i < REPORTS; i++) {
+      zcmem_free(DRAM, &ctx_a); /* a pointer that is nobody's */
     }
+    atomic_store(&reported, true);
+    return NULL;
+  }
+  for (bool a = true; !atomic_load(&reported); a = !a) {
+    zcmem_malloc_set_handler(a ? handler_a : handler_b, a ? &ctx_a : &ctx_b);
   }
   return NULL;
 }
 
+/* What keeps the two together, where it is hard: with a cache line's end between them. */
+static struct {
+  _Alignas(64) unsigned char before[64 - offsetof(struct zcmem__atomic_pair, second)];
+  struct zcmem__atomic_pair pair;
+} split;
+
+static void *set_and_get(void *arg) {
+  struct worker *worker = arg;
+  meet(1);
+  if (worker == &workers[0]) {
+    for (int i = 0; i < GETS; i++) {
+      uintptr_t first = 0, second = 0;
+      zcmem__atomic_pair_get(&split.pair, &first, &second);
+      worker->wrong += first != second;
+    }
+    atomic_store(&reported, true);
+    return NULL;
+  }
+  for (uintptr_t i = 1; !atomic_load(&reported); i++) {
+    zcmem__atomic_pair_set(&split.pair, i, i);
+  }
+  return NULL;
+}
+
+static void test_two_words_change_together(void **state) {
+  (void)state;
+  assert_int_equal((uintptr_t)&split.pair.second % 64, 0);
+  atomic_store(&reported, false);
+  run(set_and_get);
+}
+
 static void test_handlers_change_while_threads_report(void **state) {
   (void)state;
+  atomic_store(&reported, false);
   zcmem_malloc_set_handler(handler_a, &ctx_a);
   run(report);
-  assert_int_equal(calls, ROUNDS);
+  assert_int_equal(calls, REPORTS);
   assert_int_equal(strangers, 0);
   zcmem_malloc_set_handler(NULL, NULL);
 }
@@ -296,6 +340,7 @@ int main(void) {
       cmocka_unit_test(test_threads_allocate_and_free),
       cmocka_unit_test(test_threads_free_one_pointer),
       cmocka_unit_test(test_all_are_first),
+      cmocka_unit_test(test_two_words_change_together),
       cmocka_unit_test(test_handlers_change_while_threads_report),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
