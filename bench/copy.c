@@ -49,7 +49,12 @@ static const struct bench_ranges usual_sizes = {
               {1 << 24, 1 << 24},
               {1 << 26, 1 << 26}},
 };
-static const struct bench_numbers usual_threads = {.count = 2, .value = {1, 2}};
+#ifdef ZCMEM_NO_PTHREAD /* no lock: threads may not share a HAL */
+enum { MOST_THREADS = 1 };
+#else
+enum { MOST_THREADS = BENCH_MAX_THREADS };
+#endif
+static const struct bench_numbers usual_threads = {.count = MOST_THREADS > 1 ? 2 : 1, .value = {1, 2}};
 
 enum { WRITE, READ, COPY, FILL, KINDS };
 static const char *const kind_names[KINDS] = {"write", "read", "copy", "fill"};
@@ -272,6 +277,10 @@ int bench_command_copy(int argc, char **argv) {
   const struct bench_numbers *threads = bench_settings.threads.count ? &bench_settings.threads : &usual_threads;
   bench_text("copy: %" PRIu64 " rounds\n", bench_settings.rounds);
   for (uint32_t i = 0; i < threads->count; i++) {
+    if (threads->value[i] > MOST_THREADS) {
+      bench_error("copy: zcmem was built without a lock: one thread only");
+      return BENCH_USAGE;
+    }
     for (uint32_t k = 0; k < sizes->count; k++) {
       if (!run(sizes->range[k].min, (uint32_t)threads->value[i])) {
         status = BENCH_FAILED;
