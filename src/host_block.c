@@ -13,28 +13,32 @@ static hal_size_t mapped_bytes(hal_size_t requested) {
 
 /*
  * A block whose host pointer is aligned although the device address is not: the two differ by `skew` modulo `align`,
- * which is a multiple of the quantum. Room for any place of it is allocated, given back, and the part taken that is
- * where it should be, all under one hold of the lock.
+ * which is a multiple of the quantum. A block with room for any place of it is allocated, given back, and the part
+ * reserved that is where it should be: the latter two under one hold of the lock, which whoever takes from the heap
+ * needs.
  */
-static enum zcmem_status alloc_skewed(struct zcmem__region *region, hal_size_t size, hal_size_t align, hal_size_t skew,
-                                      hal_addr_t *addr) {
+static enum zcmem_status alloc_skewed(struct zcmem_hal *hal, uint32_t index, hal_size_t size, hal_size_t align,
+                                      hal_size_t skew, hal_addr_t *addr) {
+  struct zcmem__region *region = zcmem__hal_region(hal, index);
   hal_size_t room = align - region->quantum, wanted = size == 0 ? 1 : size;
   hal_addr_t at = 0;
-  enum zcmem_status status = zcmem__lock_take(&region->lock);
+  enum zcmem_status status =
+      wanted > UINT64_MAX - room ? ZCMEM_ENOSPC : zcmem_mem_alloc(hal, index, wanted + room, 1, &at);
   if (status != ZCMEM_OK) {
     return status;
   }
-  zcmem__atomic_change(&region->version);
-  status = wanted > UINT64_MAX - room ? ZCMEM_ENOSPC : zcmem_heap_alloc(region->heap, wanted + room, 1, &at);
-  if (status == ZCMEM_OK) {
-    status = zcmem_heap_free(region->heap, at);
+  status = zcmem__lock_take(&region->lock);
+  if (status != ZCMEM_OK) {
+    (void)zcmem_mem_free(hal, at);
+    return status;
   }
+  zcmem__atomic_change(&region->version);
+  status = zcmem_heap_free(region->heap, at);
   if (status == ZCMEM_OK) {
     at += (0 - (at + skew)) & (align - 1);
     status = zcmem_heap_reserve(region->heap, at, size);
   }
   zcmem__atomic_changed(&region->version);
-  zcmem__region_note_alloc(region, status, &region->stats.allocations);
   zcmem__lock_drop(&region->lock);
   if (status == ZCMEM_OK) {
     *addr = at;
@@ -54,7 +58,7 @@ static enum zcmem_status alloc_seen(struct zcmem_hal *hal, uint32_t index, size_
   if (skew % align == 0) {
     status = zcmem_mem_alloc(hal, index, size, align, &addr);
   } else {
-    status = alloc_skewed(region, size, align, skew, &addr);
+    status = alloc_skewed(hal, index, size, align, skew, &addr);
   }
   if (status == ZCMEM_OK) {
     *host = zcmem__region_pointer(region, addr);
@@ -101,8 +105,10 @@ static enum zcmem_status alloc_mapped(struct zcmem_hal *hal, uint32_t index, siz
     }
     (void)zcmem_mem_unmap(hal, mapped);
   }
-  /* A block that a lock which fails again leaves in use cannot be freed; nothing else keeps it from being free. */
-  (void)zcmem_mem_free(hal, addr);
+  /* A lock that fails again leaves the block in use. ENOENT: a stray free of its address came first. */
+  if (status != ZCMEM_ENOENT) {
+    (void)zcmem_mem_free(hal, addr);
+  }
   return status;
 }
 
@@ -178,13 +184,12 @@ static uint32_t own_uses(const struct zcmem__region *region) {
 }
 
 /*
- * With the lock held: whether the block that starts at addr, of which `mapped` bytes are mapped on demand, is used by
- * nobody but its owner and, `held` times, by the caller. See the header.
+ * With the lock held: whether the block that was found for addr, of which `mapped` bytes are mapped on demand, starts
+ * there and is used by nobody but its owner and, `held` times, by the caller. See the header.
  */
 static enum zcmem_status judge(const struct zcmem__region *region, hal_addr_t addr, uint32_t kind, hal_size_t mapped,
-                               uint32_t held, struct zcmem_block_info *block) {
-  enum zcmem_status status = zcmem_heap_find(region->heap, addr, block);
-  if (status != ZCMEM_OK || block->addr != addr) {
+                               uint32_t held, const struct zcmem_block_info *block) {
+  if (block->addr != addr) {
     return ZCMEM_ENOENT;
   }
   if (region->kind != kind) {
@@ -197,28 +202,44 @@ static enum zcmem_status judge(const struct zcmem__region *region, hal_addr_t ad
 
 enum step { LOOK, HOLD, DOOM };
 
-/* Judges, and if nobody else uses the block, holds it, or makes it a zombie in whose use the caller is. ELOCK. */
-static enum zcmem_status advance(struct zcmem__host_block *block, uint32_t kind, enum step step) {
+/*
+ * With the lock held. The block is held before it is judged: until then a thread may free it that needs no lock for it.
+ */
+static enum zcmem_status advance_locked(struct zcmem__host_block *block, uint32_t kind, enum step step) {
   struct zcmem__region *region = block->region;
   struct zcmem_block_info info;
-  enum zcmem_status status = zcmem__lock_take(&region->lock);
+  bool begin = step != LOOK && block->held == 0;
+  enum zcmem_status status = begin ? zcmem_heap_begin_transfer(region->heap, block->addr, 0, &info)
+                                   : zcmem_heap_find(region->heap, block->addr, &info);
   if (status != ZCMEM_OK) {
-    return status;
+    return status == ZCMEM_EBOUNDS ? ZCMEM_ENOENT : status; /* the unused end of a block is not its start */
   }
+  block->held += begin;
+  block->requested = info.requested;
   status = judge(region, block->addr, kind, block->mapped, block->held, &info);
-  if (status == ZCMEM_OK && step != LOOK && block->held == 0) {
-    (void)zcmem_heap_begin_transfer(region->heap, block->addr, 0, NULL);
-    block->held = 1;
-    block->requested = info.requested;
-  }
   if (status == ZCMEM_OK && step == DOOM) {
     zcmem__atomic_change(&region->version);
     status = zcmem_heap_free_deferred(region->heap, block->addr, NULL);
     zcmem__atomic_changed(&region->version);
-  } else if (status == ZCMEM_ENOENT || status == ZCMEM_EBUSY) {
-    region->stats.bad_frees++;
   }
-  zcmem__lock_drop(&region->lock);
+  if (status != ZCMEM_OK && begin) {
+    block->held = 0;
+    (void)zcmem__region_end_locked(region, block->addr);
+  }
+  return status;
+}
+
+/* Judges, and if nobody else uses the block, holds it, or makes it a zombie in whose use the caller is. ELOCK. */
+static enum zcmem_status advance(struct zcmem__host_block *block, uint32_t kind, enum step step) {
+  enum zcmem_status status = zcmem__lock_take(&block->region->lock);
+  if (status != ZCMEM_OK) {
+    return status;
+  }
+  status = advance_locked(block, kind, step);
+  if (status == ZCMEM_ENOENT || status == ZCMEM_EBUSY) {
+    block->region->stats.bad_frees++;
+  }
+  zcmem__lock_drop(&block->region->lock);
   return status;
 }
 
@@ -317,7 +338,10 @@ static enum zcmem_status resize_mapped(struct zcmem__map *map, uint32_t kind, co
   if (status != ZCMEM_OK) {
     return status;
   }
-  status = judge(copy.region, copy.addr, kind, copy.size, 0, &block);
+  status = zcmem_heap_find(copy.region->heap, copy.addr, &block);
+  if (status == ZCMEM_OK) {
+    status = judge(copy.region, copy.addr, kind, copy.size, 0, &block);
+  }
   zcmem__lock_drop(&copy.region->lock);
   if (status != ZCMEM_OK && status != ZCMEM_EBUSY) {
     return status;
