@@ -134,12 +134,13 @@ static const struct bench_contender *find_zcmem(const struct bench_contest *c) {
   return NULL;
 }
 
-/* The best of the others; NULL: there is none. */
+/* The best that is not zcmem; NULL: there is none. */
 static const struct bench_contender *find_best(const struct bench_contest *c, bool more_is_better) {
   const struct bench_contender *best = NULL;
   for (uint32_t i = 0; i < c->count; i++) {
     const struct bench_contender *contender = &c->contender[i];
-    if (bench_entry_is_zcmem(contender->entry) || is_driver(contender)) {
+    if (bench_entry_is_zcmem(contender->entry) || contender->entry->peer == &bench_peer_hal_beside ||
+        is_driver(contender)) {
       continue;
     }
     if (!best || (contender->spread.median > best->spread.median) == more_is_better) {

@@ -3,7 +3,9 @@
 #include "commands.h"
 #include "each_trace.h"
 #include "report.h"
+#include "settings.h"
 
+#include <zcmem/hal.h>
 #include <zcmem/heap.h>
 
 #include <inttypes.h>
@@ -12,9 +14,12 @@
 #include <string.h>
 
 static uint64_t quantum_option = ZCMEM_QUANTUM_DEFAULT;
+static bool facade_option;
 
 static const struct bench_option options[] = {
     {"--quantum", "BYTES", BENCH_NUMBER, &quantum_option, 1, BENCH_MAX_QUANTUM, "of the heap; a power of two (128)"},
+    {"--facade", NULL, BENCH_FLAG, &facade_option, 0, 0, "through the facade, one thread, with its magazines"},
+    BENCH_OPTION_MAGAZINES,
 };
 
 static const struct bench_command command = {
@@ -24,7 +29,8 @@ static const struct bench_command command = {
         "Finds, by binary search to one quantum, a region in which the bare heap replays the whole trace without a\n"
         "failed allocation while one quantum less fails, and divides it by the peak of live bytes (sizes rounded\n"
         "up to the quantum). Whether a trace fits does not depend on the region's size monotonously: a smaller\n"
-        "region that fits may exist, the search takes the same one every time.\n",
+        "region that fits may exist, the search takes the same one every time. --magazines has a meaning with\n"
+        "--facade only.\n",
     .options = options,
     .option_count = sizeof options / sizeof options[0],
     .min_operands = 1,
@@ -41,15 +47,25 @@ struct fit {
 
 enum fit_result { FITS, FITS_NOT, FIT_IMPOSSIBLE };
 
-static enum fit_result replay(const struct fit *fit, struct zcmem_heap *heap) {
+/* The region that is tried: of one of the two layers. */
+struct target {
+  struct zcmem_hal *hal;
+  struct zcmem_heap *heap;
+  void *memory; /* of the heap */
+};
+
+static enum fit_result replay(const struct fit *fit, const struct target *target) {
   const struct bench_trace *trace = fit->trace;
   for (uint32_t i = 0; i < trace->event_count; i++) {
     uint32_t block = trace->events[i] >> 1;
+    hal_addr_t *addr = &fit->addrs[block];
     enum zcmem_status status;
     if (trace->events[i] & BENCH_EVENT_FREE) {
-      status = zcmem_heap_free(heap, fit->addrs[block]);
+      status = target->hal ? zcmem_mem_free(target->hal, *addr) : zcmem_heap_free(target->heap, *addr);
     } else {
-      status = zcmem_heap_alloc(heap, trace->sizes[block], 1, &fit->addrs[block]);
+      hal_size_t size = trace->sizes[block];
+      status =
+          target->hal ? zcmem_mem_alloc(target->hal, 0, size, 1, addr) : zcmem_heap_alloc(target->heap, size, 1, addr);
     }
     if (status == ZCMEM_ENOSPC || status == ZCMEM_EFRAG) {
       return FITS_NOT;
@@ -62,7 +78,24 @@ static enum fit_result replay(const struct fit *fit, struct zcmem_heap *heap) {
   return FITS;
 }
 
-static enum fit_result try_quanta(struct fit *fit, uint64_t quanta) {
+static enum zcmem_status open_hal(const struct fit *fit, uint64_t quanta, struct target *target) {
+  const struct zcmem_hal_config config = {
+      .name = "zcmem-bench",
+      .max_regions = 1,
+      .flags = bench_settings.magazines == BENCH_MAGAZINES_OFF ? ZCMEM_HAL_NO_MAGAZINES : 0,
+  };
+  const struct zcmem_region_config region = {
+      .name = "trace",
+      .kind = ZCMEM_KIND_DRAM,
+      .base = BENCH_REGION_BASE,
+      .size = quanta * fit->quantum,
+      .quantum = fit->quantum,
+      .max_blocks = fit->trace->peak_blocks,
+  };
+  return zcmem_hal_create(&config, &region, 1, &target->hal);
+}
+
+static enum zcmem_status open_heap(const struct fit *fit, uint64_t quanta, struct target *target) {
   const struct zcmem_heap_config config = {
       .base = BENCH_REGION_BASE,
       .size = quanta * fit->quantum,
@@ -72,26 +105,28 @@ static enum fit_result try_quanta(struct fit *fit, uint64_t quanta) {
   };
   const size_t align = 64;
   size_t bytes = zcmem_heap_bytes(&config);
-  if (bytes == 0) {
-    bench_error("no heap can have %" PRIu64 " quanta of %" PRIu64 " bytes", quanta, fit->quantum);
-    return FIT_IMPOSSIBLE;
-  }
-  char *memory = calloc(1, bytes + align);
+  char *memory = bytes ? calloc(1, bytes + align) : NULL;
   if (!memory) {
-    bench_error("no memory for a heap's image of %zu bytes", bytes);
-    return FIT_IMPOSSIBLE;
+    return bytes ? ZCMEM_ENOMEM : ZCMEM_EINVAL;
   }
-  fit->replays++;
-  struct zcmem_heap *heap;
+  target->memory = memory;
   void *image = memory + (align - (uintptr_t)memory % align) % align;
-  enum zcmem_status status = zcmem_heap_init(image, bytes, &config, &heap);
+  return zcmem_heap_init(image, bytes, &config, &target->heap);
+}
+
+static enum fit_result try_quanta(struct fit *fit, uint64_t quanta) {
+  struct target target = {.hal = NULL};
   enum fit_result result = FIT_IMPOSSIBLE;
+  enum zcmem_status status = facade_option ? open_hal(fit, quanta, &target) : open_heap(fit, quanta, &target);
+  fit->replays++;
   if (status == ZCMEM_OK) {
-    result = replay(fit, heap);
+    result = replay(fit, &target);
   } else {
-    bench_error("the heap cannot be made: %s", zcmem_status_string(status));
+    bench_error("no region of %" PRIu64 " quanta of %" PRIu64 " bytes: %s", quanta, fit->quantum,
+                zcmem_status_string(status));
   }
-  free(memory);
+  zcmem_hal_destroy(target.hal);
+  free(target.memory);
   return result;
 }
 
@@ -125,6 +160,11 @@ static bool run(const char *path, const struct bench_trace *trace) {
   snprintf(parameters, sizeof parameters, "%s", name);
   if (quantum_option != ZCMEM_QUANTUM_DEFAULT) {
     snprintf(parameters, sizeof parameters, "%s;quantum=%" PRIu64, name, quantum_option);
+  }
+  size_t used = strlen(parameters);
+  if (facade_option) {
+    snprintf(parameters + used, sizeof parameters - used, ";facade");
+    bench_settings_append_variant(parameters, sizeof parameters);
   }
   uint64_t peak = bench_trace_peak_bytes(trace, quantum_option);
   if (peak == UINT64_MAX) {

@@ -18,8 +18,8 @@
 #include <unistd.h>
 
 static const struct bench_option options[] = {
-    BENCH_OPTION_PEER, BENCH_OPTION_ONLY,  BENCH_OPTION_PAIRS,  BENCH_OPTION_SEED,
-    BENCH_OPTION_LIVE, BENCH_OPTION_SIZES, BENCH_OPTION_REGION, BENCH_OPTION_LAYER,
+    BENCH_OPTION_PEER,  BENCH_OPTION_ONLY,   BENCH_OPTION_PAIRS, BENCH_OPTION_SEED,      BENCH_OPTION_LIVE,
+    BENCH_OPTION_SIZES, BENCH_OPTION_REGION, BENCH_OPTION_LAYER, BENCH_OPTION_MAGAZINES,
 };
 
 static const struct bench_command command = {
@@ -28,7 +28,7 @@ static const struct bench_command command = {
     .help = "Bytes that an allocator takes for itself: what of the process's memory has become resident from its\n"
             "creation on, after 32k and 1M (--live) blocks of 64 B to 64 KiB (--sizes), log-uniform, were allocated\n"
             "and two random ones were replaced for each (--pairs), in a region of three times their bytes; and after\n"
-            "1000 blocks in one of 64 GiB. For zcmem also what it asked for (the rest was never touched). An\n"
+            "1000 blocks in one of 64 GiB. For zcmem also its image, of which the rest was never touched. An\n"
             "allocator that keeps its headers in the memory it manages is charged for the pages that they touch.\n",
     .options = options,
     .option_count = sizeof options / sizeof options[0],
@@ -135,6 +135,7 @@ static bool run(uint32_t live, uint64_t region, const struct bench_lineup *lineu
   bench_workload_parameters(&workload, parameters, sizeof parameters);
   size_t used = strlen(parameters);
   snprintf(parameters + used, sizeof parameters - used, ";region=%" PRIu64, region);
+  bench_settings_append_variant(parameters, sizeof parameters);
   bench_text("metadata %s\n", parameters);
   bool good = true;
   for (uint32_t i = 0; i < lineup->count; i++) {

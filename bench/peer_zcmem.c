@@ -38,11 +38,19 @@ static struct zcmem_region_config region_config(uint64_t bytes, uint64_t base, u
   };
 }
 
-static void *hal_create(uint64_t bytes, uint64_t base, uint32_t max_live) {
-  const struct zcmem_hal_config config = {.name = "zcmem-bench", .max_regions = 1};
+static void *create_with(uint32_t flags, uint64_t bytes, uint64_t base, uint32_t max_live) {
+  const struct zcmem_hal_config config = {.name = "zcmem-bench", .max_regions = 1, .flags = flags};
   const struct zcmem_region_config region = region_config(bytes, base, max_live);
   struct zcmem_hal *hal;
   return zcmem_hal_create(&config, &region, 1, &hal) == ZCMEM_OK ? hal : NULL;
+}
+
+static void *hal_create(uint64_t bytes, uint64_t base, uint32_t max_live) {
+  return create_with(0, bytes, base, max_live);
+}
+
+static void *hal_create_without(uint64_t bytes, uint64_t base, uint32_t max_live) {
+  return create_with(ZCMEM_HAL_NO_MAGAZINES, bytes, base, max_live);
 }
 
 static void hal_destroy(void *self) {
@@ -66,7 +74,15 @@ static void hal_free(void *self, uint64_t addr) {
 #define HAL_FLAGS BENCH_PEER_THREAD_SAFE
 #endif
 
-const struct bench_peer bench_peer_hal = {"zcmem", HAL_FLAGS, hal_create, hal_destroy, hal_alloc, hal_free};
+const struct bench_peer bench_peer_hal = {
+    "zcmem", HAL_FLAGS, hal_create, hal_destroy, hal_alloc, hal_free,
+};
+const struct bench_peer bench_peer_hal_off = {
+    "zcmem", HAL_FLAGS, hal_create_without, hal_destroy, hal_alloc, hal_free,
+};
+const struct bench_peer bench_peer_hal_beside = {
+    "zcmem-no-magazines", HAL_FLAGS, hal_create_without, hal_destroy, hal_alloc, hal_free,
+};
 
 /* ---------------------------------------------------------------------------------------------- the bare heap -- */
 

@@ -123,7 +123,8 @@ static bool apply_only(struct bench_lineup *lineup) {
 }
 
 bool bench_entry_is_zcmem(const struct bench_entry *entry) {
-  return entry->peer == &bench_peer_hal || entry->peer == &bench_peer_heap;
+  const struct bench_peer *peer = entry->peer;
+  return peer == &bench_peer_hal || peer == &bench_peer_hal_off || peer == &bench_peer_heap;
 }
 
 /*
@@ -152,19 +153,35 @@ static bool append_list(struct bench_lineup *lineup, enum bench_lineup_kind kind
   return true;
 }
 
+/* What --layer and --magazines say. */
+static void append_zcmem(struct bench_lineup *lineup, enum bench_lineup_kind kind) {
+  const struct bench_peer *zcmem = &bench_peer_hal;
+  bool beside = false;
+  if (bench_settings.layer == BENCH_LAYER_HEAP) {
+    zcmem = &bench_peer_heap;
+  } else if (bench_settings.magazines == BENCH_MAGAZINES_OFF) {
+    zcmem = &bench_peer_hal_off;
+  } else {
+    beside = bench_settings.magazines == BENCH_MAGAZINES_BOTH;
+  }
+  bool locked = kind == BENCH_THREADED && !(zcmem->flags & BENCH_PEER_THREAD_SAFE);
+  append(lineup, zcmem, locked);
+  if (beside) {
+    append(lineup, &bench_peer_hal_beside, locked);
+  }
+}
+
 int bench_lineup_gather(struct bench_lineup *lineup, enum bench_lineup_kind kind, const char *command) {
-  bool heap = bench_settings.layer == BENCH_LAYER_HEAP;
-  const struct bench_peer *zcmem = heap ? &bench_peer_heap : &bench_peer_hal;
   const struct bench_peer *hosts[3];
   const struct bench_peer_list *lists[BENCH_MAX_LIST];
   *lineup = (struct bench_lineup){.count = 0};
-  if (heap && kind == BENCH_FACADE) {
+  if (bench_settings.layer == BENCH_LAYER_HEAP && kind == BENCH_FACADE) {
     kind = BENCH_BARE;
   }
   if (!load_all(lists)) {
     return BENCH_FAILED;
   }
-  append(lineup, zcmem, kind == BENCH_THREADED && !(zcmem->flags & BENCH_PEER_THREAD_SAFE));
+  append_zcmem(lineup, kind);
   uint32_t host_count = kind == BENCH_BARE ? 0 : bench_host_peers(hosts);
   for (uint32_t i = 0; i < host_count; i++) {
     append(lineup, hosts[i], false);

@@ -32,12 +32,15 @@ enum bench_lineup_kind {
  */
 int bench_lineup_gather(struct bench_lineup *lineup, enum bench_lineup_kind kind, const char *command);
 
-/* Is it zcmem, at whatever layer? */
+/* Is it "zcmem", at whatever layer? */
 bool bench_entry_is_zcmem(const struct bench_entry *entry);
 
-/* zcmem's facade and its bare heap. Both are called "zcmem". */
+/* zcmem's facade with and without magazines, and its bare heap. All are called "zcmem". */
 extern const struct bench_peer bench_peer_hal;
+extern const struct bench_peer bench_peer_hal_off;
 extern const struct bench_peer bench_peer_heap;
+/* The facade without magazines, to be measured beside the one with them. */
+extern const struct bench_peer bench_peer_hal_beside;
 
 /* Bytes that zcmem asks for to keep the state of a region for max_live blocks, at the layer of bench_settings. */
 uint64_t bench_zcmem_bytes(uint64_t region_bytes, uint32_t max_live);

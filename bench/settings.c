@@ -13,17 +13,23 @@ static void append(char *text, size_t size, const char *name, uint64_t value) {
   snprintf(text + used, size - used, ";%s=%" PRIu64, name, value);
 }
 
+void bench_settings_append_variant(char *parameters, size_t size) {
+  if (bench_settings.seed != 1) {
+    append(parameters, size, "seed", bench_settings.seed);
+  }
+  size_t used = strlen(parameters);
+  if (bench_settings.layer == BENCH_LAYER_HEAP) {
+    snprintf(parameters + used, size - used, ";layer=heap");
+  } else if (bench_settings.magazines == BENCH_MAGAZINES_OFF) {
+    snprintf(parameters + used, size - used, ";magazines=off");
+  }
+}
+
 void bench_settings_append(char *parameters, size_t size) {
   if (bench_settings.region) {
     append(parameters, size, "region", bench_settings.region);
   }
-  if (bench_settings.seed != 1) {
-    append(parameters, size, "seed", bench_settings.seed);
-  }
-  if (bench_settings.layer == BENCH_LAYER_HEAP) {
-    size_t used = strlen(parameters);
-    snprintf(parameters + used, size - used, ";layer=heap");
-  }
+  bench_settings_append_variant(parameters, size);
 }
 
 void bench_settings_default_threads(void) {

@@ -13,6 +13,8 @@
 #define BENCH_MAX_LIVE (1u << 24)
 #define BENCH_MAX_SIZE (1u << 30)
 
+enum bench_magazines { BENCH_MAGAZINES_ON, BENCH_MAGAZINES_OFF, BENCH_MAGAZINES_BOTH };
+
 enum bench_layer { BENCH_LAYER_HAL, BENCH_LAYER_HEAP };
 
 struct bench_settings {
@@ -26,6 +28,7 @@ struct bench_settings {
   struct bench_numbers threads; /* none: 1 and its doubles up to the processors there are */
   struct bench_ranges sizes;    /* none: the workload's own */
   uint32_t layer;               /* enum bench_layer */
+  uint32_t magazines;           /* enum bench_magazines, of the facade */
   bool driver;
   bool check;
 };
@@ -56,13 +59,17 @@ extern struct bench_settings bench_settings;
   }
 #define BENCH_OPTION_LAYER                                                                                             \
   { "--layer", "hal|heap", BENCH_CHOICE, &bench_settings.layer, 0, 0, "zcmem's facade (hal) or its bare heap" }
+#define BENCH_OPTION_MAGAZINES                                                                                         \
+  { "--magazines", "on|off|both", BENCH_CHOICE, &bench_settings.magazines, 0, 0, "zcmem's; both: beside each other" }
 #define BENCH_OPTION_DRIVER                                                                                            \
   { "--driver", NULL, BENCH_FLAG, &bench_settings.driver, 0, 0, "measure the driver's empty loop, too" }
 #define BENCH_OPTION_CHECK                                                                                             \
   { "--check", NULL, BENCH_FLAG, &bench_settings.check, 0, 0, "check all answers (alignment, overlap), not the time" }
 
-/* Appends ";layer=heap" and the like to the parameters of a row: the shared options that are not the default. */
+/* Appends ";seed=7;layer=heap" and the like to the parameters of a row: the shared options that are not the default. */
 void bench_settings_append(char *parameters, size_t size);
+/* The same without the region's size. */
+void bench_settings_append_variant(char *parameters, size_t size);
 
 /* Where --threads is not given: 1, 2, 4 ... and the number of processors. */
 void bench_settings_default_threads(void);

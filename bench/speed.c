@@ -17,9 +17,12 @@
   BENCH_OPTION_PEER, BENCH_OPTION_ONLY, BENCH_OPTION_ROUNDS, BENCH_OPTION_PAIRS, BENCH_OPTION_SEED,                    \
       BENCH_OPTION_REGION, BENCH_OPTION_DRIVER, BENCH_OPTION_CHECK
 
-static const struct bench_option pair_options[] = {COMMON, BENCH_OPTION_LAYER, BENCH_OPTION_SIZES};
-static const struct bench_option live_options[] = {COMMON, BENCH_OPTION_LAYER, BENCH_OPTION_LIVE};
-static const struct bench_option all_options[] = {COMMON, BENCH_OPTION_LAYER, BENCH_OPTION_LIVE, BENCH_OPTION_SIZES};
+static const struct bench_option pair_options[] = {COMMON, BENCH_OPTION_LAYER, BENCH_OPTION_MAGAZINES,
+                                                   BENCH_OPTION_SIZES};
+static const struct bench_option live_options[] = {COMMON, BENCH_OPTION_LAYER, BENCH_OPTION_MAGAZINES,
+                                                   BENCH_OPTION_LIVE};
+static const struct bench_option all_options[] = {COMMON, BENCH_OPTION_LAYER, BENCH_OPTION_MAGAZINES, BENCH_OPTION_LIVE,
+                                                  BENCH_OPTION_SIZES};
 static const struct bench_option heap_options[] = {COMMON};
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])

@@ -62,6 +62,11 @@ fit)
   at_most torch_unet_train 1.03
   at_most host_cc1 1.01
   at_most host_sqlite 1.01
+  status 0 "$bench" fit --csv --facade "$traces/host_sqlite.ztrace"
+  prints '^fit,host_sqlite;facade,zcmem,ratio,[1-9]'
+  status 0 "$bench" fit --csv --facade --magazines off "$traces/host_sqlite.ztrace"
+  awk -F, '$2 == "host_sqlite;facade;magazines=off" && $4 == "ratio" { found = $5 <= 1.01 } END { exit !found }' \
+    "$dir/out" || fail "the facade without magazines wastes more than the heap"
   printf 'a 0 100\nf 0\n' >"$dir/one.trace"
   status 0 "$bench" fit "$dir/one.trace"
   prints '^one  *ratio 1.0000  region 128  peak 128 bytes'
@@ -86,6 +91,10 @@ speed)
     prints "^$1,$3;layer=heap,zcmem,ns_per_pair,"
     ! grep -q glibc "$dir/out" || fail "a malloc with locks beside the bare heap"
   done
+  status 0 "$bench" steady --csv --magazines both --only zcmem,zcmem-no-magazines --live 1K --rounds 3 --pairs 2000
+  prints '^steady,live=1024;sizes=64-65536,zcmem,ratio_to_zcmem-no-magazines,'
+  status 0 "$bench" fifo --csv --magazines off --live 1K --rounds 1 --pairs 2000
+  prints '^fifo,live=1024;sizes=64-65536;magazines=off,zcmem,ns_per_pair,'
   status 0 "$bench" sizes --csv --only zcmem --rounds 1 --pairs 1000
   is_csv
   for sizes in '32768;sizes=64-1024' '8192;sizes=64-1048576' '2048;sizes=131072-4194304' '32768;sizes=64-65536;uniform'; do
@@ -168,7 +177,9 @@ latency)
 metadata)
   [ -r /proc/self/smaps_rollup ] || { echo "SKIP: no /proc/self/smaps_rollup" && exit 77; }
   [ -z "${ASAN_OPTIONS-}" ] || { echo "SKIP: a sanitizer's own memory would count" && exit 77; }
-  status 0 "$bench" metadata --csv --live 1K,32K
+  status 0 "$bench" metadata --csv --live 1000
+  prints '^metadata,live=1000;sizes=64-65536;region=[0-9]*,zcmem,bytes_per_block,[0-9.]*,bytes$'
+  status 0 "$bench" metadata --csv --live 1K,32K --magazines off
   is_csv
   for live in 1024 32768; do
     # An image is at least touched, and never more of it is resident than there is (but for the ends of pages).
@@ -265,7 +276,7 @@ arguments)
     'fit --quantum 100 x' 'fit --quantum 0 x' 'heap nonsense' 'heap --rounds 0' 'heap --rounds 1001' 'heap --pairs 0' \
     'heap --only nobody' 'pair --only nobody' 'pair --sizes 0' 'pair --sizes 2G' 'pair --sizes 64-' 'pair --sizes 128-64' \
     'pair --sizes 64,' 'pair --sizes ,64' 'pair --sizes 1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17' 'pair --live 7' \
-    'pair operand' 'ramp --sizes 64' 'steady --live 0' 'steady --live 1Kx' 'steady --layer nonsense' 'steady --layer' \
+    'pair operand' 'ramp --sizes 64' 'steady --live 0' 'steady --live 1Kx' 'steady --layer nonsense' 'steady --layer' 'steady --magazines' 'steady --magazines maybe' \
     'threads --threads 0' 'threads --threads 257' 'threads --threads 1;2' 'handoff --driver' 'translate --regions 65' \
     'translate --peer x' 'buffer --views x' 'copy --threads 0' 'latency --check' 'metadata --rounds 3' 'convert one' 'convert one two three'; do
     # shellcheck disable=SC2086 # the words are arguments
