@@ -229,6 +229,17 @@ static enum zcmem_status lock_region_of(struct zcmem_hal *hal, hal_addr_t addr, 
   return *region == NULL ? ZCMEM_ENOENT : zcmem__lock_take(&(*region)->lock);
 }
 
+/*
+ * With the lock held: whether the block would grow from the middle of a cache line on while it is used. A buffer may
+ * end there because nothing of the block is behind it in that line, so nothing may come to be there.
+ */
+static bool grows_in_a_line(const struct zcmem__region *region, hal_addr_t addr, hal_size_t size) {
+  hal_size_t line = zcmem__region_line(region);
+  struct zcmem_block_info block;
+  return line > 1 && zcmem_heap_find(region->heap, addr, &block) == ZCMEM_OK && block.addr == addr &&
+         block.transfers > 0 && size > block.requested && (addr + block.requested) % line != 0;
+}
+
 enum zcmem_status zcmem_mem_resize(struct zcmem_hal *hal, hal_addr_t addr, hal_size_t size) {
   struct zcmem__region *region = NULL;
   enum zcmem_status status = lock_region_of(hal, addr, &region);
@@ -236,7 +247,7 @@ enum zcmem_status zcmem_mem_resize(struct zcmem_hal *hal, hal_addr_t addr, hal_s
     return status;
   }
   zcmem__atomic_change(&region->version);
-  status = zcmem_heap_resize(region->heap, addr, size);
+  status = grows_in_a_line(region, addr, size) ? ZCMEM_EBUSY : zcmem_heap_resize(region->heap, addr, size);
   zcmem__atomic_changed(&region->version);
   zcmem__region_note_alloc(region, status, &region->stats.resizes);
   zcmem__lock_drop(&region->lock);
