@@ -149,13 +149,17 @@ static bool host_range_valid(const struct zcmem_region_config *config) {
 }
 
 /* A cache line is the host's, and within one quantum; so host and device must agree where lines begin. */
-static bool line_valid(const struct zcmem_region_config *config) {
-  hal_size_t line = config->cache_line, quantum = config->quantum == 0 ? ZCMEM_QUANTUM_DEFAULT : config->quantum;
-  return line == 0 || ((line & (line - 1)) == 0 && line <= quantum &&
-                       (config->host == NULL || (config->base - (uintptr_t)config->host) % line == 0));
+static bool lies_alike(hal_size_t line, hal_addr_t addr, const void *host) {
+  return line == 0 || (addr - (uintptr_t)host) % line == 0;
 }
 
-/* Whether the region may be added to those that are there. */
+static bool line_valid(const struct zcmem_region_config *config) {
+  hal_size_t line = config->cache_line, quantum = config->quantum == 0 ? ZCMEM_QUANTUM_DEFAULT : config->quantum;
+  return (line & (line - 1)) == 0 && line <= quantum &&
+         (config->host == NULL || lies_alike(line, config->base, config->host));
+}
+
+/* With `adding` held: whether the region may be added to those that are there. Aliases are added under it, too. */
 static enum zcmem_status admit(const struct zcmem_hal *hal, const struct zcmem_region_config *config) {
   uint32_t count = zcmem_hal_region_count(hal);
   for (uint32_t i = 0; i < count; i++) {
@@ -167,6 +171,9 @@ static enum zcmem_status admit(const struct zcmem_hal *hal, const struct zcmem_r
     if (zcmem__region_overlaps(&hal->regions[i], config)) {
       return ZCMEM_EOVERLAP;
     }
+  }
+  if (config->host != NULL && zcmem__map_overlaps(&hal->map, config->host, config->size, true)) {
+    return ZCMEM_EOVERLAP;
   }
   return count < hal->max_regions ? ZCMEM_OK : ZCMEM_ENOMEM;
 }
@@ -237,21 +244,41 @@ enum zcmem_status zcmem_hal_add_region(struct zcmem_hal *hal, const struct zcmem
   return status;
 }
 
+/*
+ * Regions and aliases are checked against each other under one lock, so that of two that overlap one is refused. The
+ * entry in the table of mappings is taken before, under that table's lock: no two locks are held at once.
+ */
+static enum zcmem_status publish_alias(struct zcmem_hal *hal, struct zcmem__mapping *entry) {
+  enum zcmem_status status = zcmem__lock_take(&hal->adding);
+  if (status != ZCMEM_OK) {
+    zcmem__map_abandon(entry);
+    return status;
+  }
+  uint32_t count = zcmem_hal_region_count(hal);
+  bool overlaps = zcmem__map_overlaps(&hal->map, entry->host, entry->size, true);
+  for (uint32_t i = 0; i < count && !overlaps; i++) {
+    overlaps = zcmem__region_overlaps_host(&hal->regions[i], entry->host, entry->size);
+  }
+  if (overlaps) {
+    zcmem__map_abandon(entry);
+  } else {
+    zcmem__map_publish_alias(entry);
+  }
+  zcmem__lock_drop(&hal->adding);
+  return overlaps ? ZCMEM_EOVERLAP : ZCMEM_OK;
+}
+
 enum zcmem_status zcmem_hal_add_alias(struct zcmem_hal *hal, uint32_t region, hal_size_t offset, hal_size_t size,
                                       void *host) {
   struct zcmem__region *of = hal == NULL ? NULL : zcmem__hal_region(hal, region);
+  struct zcmem__mapping *entry = NULL;
   if (of == NULL || host == NULL || size == 0 || offset > of->size || size > of->size - offset ||
-      size - 1 > UINTPTR_MAX - (uintptr_t)host) {
+      size - 1 > UINTPTR_MAX - (uintptr_t)host || !lies_alike(of->cache_line, of->base + offset, host)) {
     return ZCMEM_EINVAL;
   }
-  uint32_t count = zcmem_hal_region_count(hal);
-  for (uint32_t i = 0; i < count; i++) {
-    if (zcmem__region_overlaps_host(&hal->regions[i], host, size)) {
-      return ZCMEM_EOVERLAP;
-    }
-  }
   const struct zcmem__mapping alias = {.region = of, .addr = of->base + offset, .size = size, .host = host};
-  return zcmem__map_add_alias(&hal->map, &alias);
+  enum zcmem_status status = zcmem__map_prepare_alias(&hal->map, &alias, &entry);
+  return status == ZCMEM_OK ? publish_alias(hal, entry) : status;
 }
 
 const char *zcmem_hal_name(const struct zcmem_hal *hal) {

@@ -20,7 +20,7 @@ struct zcmem_hal {
   struct zcmem__region *regions;
   size_t bounce_bytes;
   struct zcmem__map map;
-  struct zcmem__lock adding; /* held while a region is checked against the others and published */
+  struct zcmem__lock adding; /* held while a region, or an alias, is checked against the others and published */
   struct zcmem_lock_ops lock_ops;
   struct zcmem_host_allocator allocator; /* alloc is NULL: none */
   void *owned;                           /* this memory itself, where it came from the allocator, or NULL */

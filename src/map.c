@@ -69,37 +69,32 @@ enum zcmem_status zcmem__map_acquire(struct zcmem__map *map, const struct zcmem_
   return status;
 }
 
-/* Whether the host memory of the two, neither empty, overlaps. */
-static bool same_memory(const struct zcmem__mapping *a, const struct zcmem__mapping *b) {
-  uintptr_t at = (uintptr_t)a->host, other = (uintptr_t)b->host;
-  return at >= other ? at - other < b->size : other - at < a->size;
-}
-
-enum zcmem_status zcmem__map_add_alias(struct zcmem__map *map, const struct zcmem__mapping *alias) {
+enum zcmem_status zcmem__map_prepare_alias(struct zcmem__map *map, const struct zcmem__mapping *alias,
+                                           struct zcmem__mapping **entry) {
   struct zcmem__mapping *spare = NULL;
   enum zcmem_status status = zcmem__lock_take(&map->lock);
   if (status != ZCMEM_OK) {
     return status;
   }
-  for (uint32_t i = 0; i < map->capacity && status == ZCMEM_OK; i++) {
-    struct zcmem__mapping *at = &map->entries[i];
-    enum zcmem__mapping_state state = zcmem__mapping_state_of(at);
-    if (state == ZCMEM__MAPPING_ALIAS && same_memory(at, alias)) {
-      status = ZCMEM_EOVERLAP;
-    } else if (state == ZCMEM__MAPPING_FREE && spare == NULL) {
-      spare = at;
+  for (uint32_t i = 0; i < map->capacity && spare == NULL; i++) {
+    if (zcmem__mapping_state_of(&map->entries[i]) == ZCMEM__MAPPING_FREE) {
+      spare = &map->entries[i];
     }
   }
-  if (status == ZCMEM_OK && spare == NULL) {
+  if (spare == NULL) {
     status = ZCMEM_ENOMEM;
-  } else if (status == ZCMEM_OK) {
+  } else {
     set_state(spare, ZCMEM__MAPPING_BUSY);
     set_range(spare, alias);
     ZCMEM__PUT_POINTER(spare->host, alias->host);
-    set_state(spare, ZCMEM__MAPPING_ALIAS);
+    *entry = spare;
   }
   zcmem__lock_drop(&map->lock);
   return status;
+}
+
+void zcmem__map_publish_alias(struct zcmem__mapping *entry) {
+  set_state(entry, ZCMEM__MAPPING_ALIAS);
 }
 
 void zcmem__map_publish(struct zcmem__mapping *entry, void *host) {
@@ -181,31 +176,57 @@ enum zcmem_status zcmem__map_given(struct zcmem__map *map, const void *host, boo
   return status;
 }
 
+/*
+ * What a look-up, without the lock, sees of an entry that is an alias or, unless only these count, live; false: it is
+ * not. One that is taken or let go in this very moment cannot be what a correct caller asks for.
+ */
+static bool see(const struct zcmem__mapping *entry, bool only_aliases, struct zcmem__mapping *seen) {
+  uint32_t version = zcmem__atomic_acquire(&entry->state);
+  enum zcmem__mapping_state least = only_aliases ? ZCMEM__MAPPING_ALIAS : ZCMEM__MAPPING_LIVE;
+  if ((enum zcmem__mapping_state)(version & ZCMEM__MAPPING_STATE) < least) {
+    return false;
+  }
+  seen->region = ZCMEM__GET_POINTER(entry->region);
+  seen->addr = ZCMEM__GET64(entry->addr);
+  seen->size = ZCMEM__GET64(entry->size);
+  seen->host = ZCMEM__GET_POINTER(entry->host);
+  return zcmem__atomic_same(&entry->state, version);
+}
+
 enum zcmem_status zcmem__map_find(const struct zcmem__map *map, const void *ptr, struct zcmem__region **region,
                                   hal_addr_t *addr, hal_size_t *remaining) {
   hal_size_t best = 0;
   for (uint32_t i = 0; i < map->capacity; i++) {
-    const struct zcmem__mapping *at = &map->entries[i];
-    if (zcmem__mapping_state_of(at) < ZCMEM__MAPPING_LIVE) {
+    struct zcmem__mapping seen;
+    if (!see(&map->entries[i], false, &seen)) {
       continue;
     }
-    uint32_t version = zcmem__atomic_acquire(&at->state);
-    struct zcmem__region *of = ZCMEM__GET_POINTER(at->region);
-    hal_addr_t base = ZCMEM__GET64(at->addr);
-    hal_size_t size = ZCMEM__GET64(at->size);
-    hal_size_t offset = (uintptr_t)ptr - (uintptr_t)ZCMEM__GET_POINTER(at->host);
-    /* One that is taken or let go in this very moment cannot be what a correct caller asks for. */
-    if ((version & ZCMEM__MAPPING_STATE) < ZCMEM__MAPPING_LIVE || !zcmem__atomic_same(&at->state, version) ||
-        offset >= size || size - offset <= best) {
-      continue;
+    hal_size_t offset = (uintptr_t)ptr - (uintptr_t)seen.host;
+    if (offset < seen.size && seen.size - offset > best) {
+      best = seen.size - offset;
+      *region = seen.region;
+      *addr = seen.addr + offset;
     }
-    best = size - offset;
-    *region = of;
-    *addr = base + offset;
   }
   if (best == 0) {
     return ZCMEM_ENOTMAPPED;
   }
   *remaining = best;
   return ZCMEM_OK;
+}
+
+/* Whether two ranges of host memory, neither empty, overlap. */
+static bool same_memory(uintptr_t a, hal_size_t a_size, uintptr_t b, hal_size_t b_size) {
+  return a >= b ? a - b < b_size : b - a < a_size;
+}
+
+bool zcmem__map_overlaps(const struct zcmem__map *map, const void *host, hal_size_t size, bool only_aliases) {
+  for (uint32_t i = 0; i < map->capacity; i++) {
+    struct zcmem__mapping seen;
+    if (see(&map->entries[i], only_aliases, &seen) &&
+        same_memory((uintptr_t)host, size, (uintptr_t)seen.host, seen.size)) {
+      return true;
+    }
+  }
+  return false;
 }

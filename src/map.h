@@ -63,8 +63,19 @@ enum zcmem_status zcmem__map_init(struct zcmem__map *map, struct zcmem__mapping 
 enum zcmem_status zcmem__map_acquire(struct zcmem__map *map, const struct zcmem__mapping *wanted,
                                      struct zcmem__mapping **entry, bool *shared, void **host);
 
-/* Adds an alias for good. EOVERLAP: another alias has some of that host memory. ENOMEM, ELOCK. */
-enum zcmem_status zcmem__map_add_alias(struct zcmem__map *map, const struct zcmem__mapping *alias);
+/*
+ * Takes a free entry and stores the alias in it; the caller, who alone sees the entry, makes it an alias for good, or
+ * abandons it. So that may wait for what another lock guards. ENOMEM: no entry is free. ELOCK.
+ */
+enum zcmem_status zcmem__map_prepare_alias(struct zcmem__map *map, const struct zcmem__mapping *alias,
+                                           struct zcmem__mapping **entry);
+void zcmem__map_publish_alias(struct zcmem__mapping *entry);
+
+/*
+ * Whether an alias, or also a range mapped on demand, has some of that host memory, which is not empty. No lock: it is
+ * sure of what is mapped before the call and stays so.
+ */
+bool zcmem__map_overlaps(const struct zcmem__map *map, const void *host, hal_size_t size, bool only_aliases);
 
 /* Makes the acquired entry live with one user. */
 void zcmem__map_publish(struct zcmem__mapping *entry, void *host);

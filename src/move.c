@@ -49,7 +49,7 @@ enum zcmem_status zcmem__move_invalidate(const struct zcmem__region *region, hal
 /*
  * A line at an end of the range that has other bytes, too: what the host stored there is written back, so that an
  * invalidate does not lose it; and before a write the line is fetched anew, so that a flush does not put the host's old
- * bytes over the device's.
+ * bytes over the device's. A window that is mapped on demand has no bytes beside the range.
  */
 static enum zcmem_status settle_line(const struct zcmem__region *region, hal_addr_t addr, unsigned char *host,
                                      bool to_write) {
@@ -59,7 +59,7 @@ static enum zcmem_status settle_line(const struct zcmem__region *region, hal_add
 
 static enum zcmem_status settle_ends(const struct zcmem__region *region, hal_addr_t addr, hal_size_t size, void *host,
                                      bool to_write) {
-  hal_size_t line = zcmem__region_line(region);
+  hal_size_t line = region->host == NULL ? 1 : zcmem__region_line(region);
   enum zcmem_status status = ZCMEM_OK;
   if (addr % line != 0) {
     status = settle_line(region, addr, host, to_write);

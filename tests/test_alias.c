@@ -148,6 +148,84 @@ static void test_as_many_as_agreed(void **state) {
   assert_status(zcmem_hal_add_alias(hal, NOTHING, 0, 10, far_window), ZCMEM_ENOMEM);
 }
 
+/* An alias that lies differently in a cache line than its region would have lines end elsewhere. */
+static void test_an_alias_lies_in_lines_as_its_region_does(void **state) {
+  static _Alignas(64) unsigned char window[256];
+  const struct zcmem_region_config config = {
+      .name = "lines", .kind = ZCMEM_KIND_DRAM, .base = 4096, .size = 4096, .max_blocks = 4, .cache_line = 64};
+  const struct zcmem_hal_config of = {
+      .name = "lines", .max_regions = 1, .max_mappings = 2, .lock = &fake_lock, .allocator = &fake_allocator};
+  struct zcmem_hal *lines = NULL;
+  (void)state;
+  assert_ok(zcmem_hal_create(&of, &config, 1, &lines));
+  assert_status(zcmem_hal_add_alias(lines, 0, 0, 64, window + 32), ZCMEM_EINVAL);
+  assert_status(zcmem_hal_add_alias(lines, 0, 1, 64, window), ZCMEM_EINVAL);
+  assert_ok(zcmem_hal_add_alias(lines, 0, 96, 64, window + 32));
+  assert_ok(zcmem_hal_add_alias(lines, 0, 128, 1, window + 128));
+  assert_int_equal(zcmem_hal_destroy(lines), 0);
+}
+
+/* Gives memory as fake_allocator does; within the call another thread adds an alias. */
+static void *alloc_beside_an_alias(void *ctx, size_t bytes) {
+  assert_ok(zcmem_hal_add_alias(*(struct zcmem_hal **)ctx, 0, 0, 100, near_window));
+  return fake_allocator.alloc(fake_allocator.ctx, bytes);
+}
+
+static void free_all(void *ctx, void *memory, size_t bytes) {
+  (void)ctx;
+  fake_allocator.free(fake_allocator.ctx, memory, bytes);
+}
+
+/* What an alias has no region gets, also where both come at once. */
+static void test_a_region_over_an_alias_is_refused(void **state) {
+  static struct zcmem_hal *other;
+  static _Alignas(64) unsigned char image[16384], memory[16384];
+  const struct zcmem_host_allocator allocator = {.alloc = alloc_beside_an_alias, .free = free_all, .ctx = &other};
+  const struct zcmem_hal_config of = {.name = "other",
+                                      .max_regions = 4,
+                                      .max_mappings = 2,
+                                      .lock = &fake_lock,
+                                      .allocator = &allocator,
+                                      .flags = ZCMEM_HAL_NO_MAGAZINES};
+  unsigned allocations = fake.allocations;
+  struct zcmem_region_config config = {
+      .name = "first", .kind = ZCMEM_KIND_DRAM, .base = 4096, .size = 2048, .max_blocks = 4, .image = image};
+  (void)state;
+  config.image_bytes = sizeof image;
+  assert_ok(zcmem_hal_init(memory, sizeof memory, &of, &other));
+  assert_ok(zcmem_hal_add_region(other, &config, NULL));
+  assert_ok(zcmem_hal_add_alias(other, 0, 0, 100, far_window));
+  config = (struct zcmem_region_config){.name = "second",
+                                        .kind = ZCMEM_KIND_DRAM,
+                                        .base = 65536,
+                                        .size = 1024,
+                                        .max_blocks = 4,
+                                        .host = far_window - 1023};
+  assert_status(zcmem_hal_add_region(other, &config, NULL), ZCMEM_EOVERLAP);
+  config.host = far_window + 99;
+  assert_status(zcmem_hal_add_region(other, &config, NULL), ZCMEM_EOVERLAP);
+  config.host = near_window + 99;
+  assert_status(zcmem_hal_add_region(other, &config, NULL), ZCMEM_EOVERLAP); /* admitted, and then the alias came */
+  assert_int_equal(zcmem_hal_region_count(other), 1);
+  assert_int_equal(fake.allocations, allocations);
+  assert_int_equal(zcmem_hal_destroy(other), 0);
+}
+
+/* Whatever refuses an alias, its entry in the table is there for the next one. */
+static void test_a_refused_alias_takes_no_entry(void **state) {
+  (void)state;
+  for (unsigned i = 0; i < 2 * MAPPINGS; i++) {
+    assert_status(zcmem_hal_add_alias(hal, NOTHING, 0, 1, regions[HOST].memory), ZCMEM_EOVERLAP);
+    fake.fail_lock_in = 1 + i % 2; /* of the mappings, of the regions */
+    assert_status(zcmem_hal_add_alias(hal, NOTHING, 0, 1, far_window), ZCMEM_ELOCK);
+    assert_int_equal(fake.fail_lock_in, 0);
+    assert_nowhere(far_window, ZCMEM_ENOTMAPPED);
+  }
+  for (unsigned i = 0; i < MAPPINGS; i++) {
+    add(NOTHING, regions[NOTHING].base, 1, near_window + i);
+  }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void) {
@@ -157,6 +235,9 @@ int main(void) {
       TEST(test_an_alias_is_there_for_good),
       TEST(test_which_aliases_are_refused),
       TEST(test_as_many_as_agreed),
+      TEST(test_an_alias_lies_in_lines_as_its_region_does),
+      TEST(test_a_region_over_an_alias_is_refused),
+      TEST(test_a_refused_alias_takes_no_entry),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

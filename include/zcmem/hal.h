@@ -42,7 +42,7 @@ enum { ZCMEM_KIND_DRAM = 1, ZCMEM_KIND_MSMC = 2, ZCMEM_KIND_USER = 16 };
  * empty.
  *
  *   map         give the host a pointer (not NULL) to the range in *host; unmap takes it back
- *   flush       make the host's stores to the range visible to the device
+ *   flush       make the host's stores to the range visible to the device; write back nothing that it has not stored
  *   invalidate  make the device's stores to the range visible to the host
  *   read        device -> host memory
  *   write       host memory -> device
@@ -53,6 +53,13 @@ enum { ZCMEM_KIND_DRAM = 1, ZCMEM_KIND_MSMC = 2, ZCMEM_KIND_USER = 16 };
  * copy and fill fall back to read and write, read and write to map. A transfer for which neither is there answers
  * ZCMEM_ENOTMAPPED. Where a transfer goes through a host pointer (or map) of a region that is not
  * ZCMEM_REGION_COHERENT, invalidate is called before bytes are read there and flush after they are written.
+ *
+ * Ranges for flush and invalidate are rounded to whole cache lines in the region's own host mapping only. In a range
+ * that is mapped on demand, or an alias, they are as they are: the host may see nothing beside them there. A transfer
+ * whose range begins or ends within a line of the host mapping keeps the line's other bytes: it flushes that line
+ * first, also before a read, and before a write invalidates it, too. So flush must only write back what the host has
+ * stored, and not whole lines that are clean: the device may have written there. What the facade maps for a read it
+ * does not flush; what the user maps it flushes where he puts it into a buffer.
  */
 struct zcmem_region_ops {
   int (*map)(void *ctx, hal_addr_t addr, hal_size_t size, unsigned flags, void **host);
@@ -80,7 +87,7 @@ struct zcmem_region_config {
   const struct zcmem_region_ops *ops; /* must outlive the HAL; NULL: none */
   void *ctx;                          /* handed to the ops */
   hal_size_t cache_line;   /* bytes of the host's cache line, a power of two up to the quantum: what flush and
-                              invalidate are called for is rounded to it. 0: they take any range */
+                              invalidate are called for is rounded to it (see there). 0: they take any range */
   uint32_t magazine_share; /* how much of the region magazines may keep, in 1/256: 0 is 32 (an eighth), at most 256;
                               ZCMEM_MAGAZINE_NONE: nothing */
   void *image;             /* memory for the region's heap, 64-byte aligned, zcmem_region_bytes() long; */
@@ -226,8 +233,9 @@ ZCMEM_API uint64_t zcmem_hal_destroy(struct zcmem_hal *hal);
  * kind is 0, flags has unknown bits, the heap's config is invalid, magazine_share is above 256, cache_line is no power
  * of two, above the quantum or such that base and host differ in their place in a line, the host memory would reach
  * beyond the host's address space, image is misaligned, or image is NULL and the HAL has no allocator. EOVERLAP iff its
- * addresses, the host memory it is mapped to, or the image given, overlap another region's. ENOMEM iff max_regions are
- * there, image_bytes is too small, or the allocator gave nothing. ELOCK iff a lock failed.
+ * addresses, the host memory it is mapped to, or the image given, overlap another region's, or that host memory an
+ * alias. ENOMEM iff max_regions are there, image_bytes is too small, or the allocator gave nothing. ELOCK iff a lock
+ * failed.
  */
 ZCMEM_API enum zcmem_status zcmem_hal_add_region(struct zcmem_hal *hal, const struct zcmem_region_config *config,
                                                  uint32_t *index);
@@ -235,10 +243,11 @@ ZCMEM_API enum zcmem_status zcmem_hal_add_region(struct zcmem_hal *hal, const st
 /*
  * Tells the HAL that the host sees `size` bytes (> 0) of the region from `offset` bytes after its base also at `host`:
  * an alias, of a region with or without a host pointer of its own. It holds until the HAL ends and takes one of
- * max_mappings. Host -> device translation finds it.
- * OK. EINVAL iff hal or host is NULL, there is no such region, size is 0, the range leaves the region, or the host
- * memory would reach beyond the host's address space. EOVERLAP iff the host memory overlaps a region's or another
- * alias's. ENOMEM iff max_mappings ranges are mapped. ELOCK.
+ * max_mappings. Host -> device translation finds it. It may be added beside any other call, zcmem_hal_add_region too.
+ * OK. EINVAL iff hal or host is NULL, there is no such region, size is 0, the range leaves the region, the region has a
+ * cache_line in which host and address differ in their place, or the host memory would reach beyond the host's address
+ * space. ENOMEM iff max_mappings ranges are mapped. EOVERLAP iff the host memory overlaps a region's or another
+ * alias's. ELOCK.
  */
 ZCMEM_API enum zcmem_status zcmem_hal_add_alias(struct zcmem_hal *hal, uint32_t region, hal_size_t offset,
                                                 hal_size_t size, void *host);
@@ -303,7 +312,11 @@ ZCMEM_API enum zcmem_status zcmem_mem_free(struct zcmem_hal *hal, hal_addr_t add
 /* As zcmem_mem_free, but a block in use is no longer live from now on and freed when its last use ends. Never EBUSY. */
 ZCMEM_API enum zcmem_status zcmem_mem_free_deferred(struct zcmem_hal *hal, hal_addr_t addr);
 
-/* Resizes in place or refuses; statuses of zcmem_heap_resize, ELOCK. */
+/*
+ * Resizes in place or refuses; statuses of zcmem_heap_resize, ELOCK. In a region that is not coherent and has a cache
+ * line, EBUSY also iff the block would grow, its end is within a line, and a buffer, a mapping on demand or a transfer
+ * uses it: what ends with the block has that line for itself.
+ */
 ZCMEM_API enum zcmem_status zcmem_mem_resize(struct zcmem_hal *hal, hal_addr_t addr, hal_size_t size);
 
 /* The block that holds addr (interior too); statuses of zcmem_heap_find; ELOCK as for zcmem_mem_host. */
@@ -313,10 +326,13 @@ ZCMEM_API enum zcmem_status zcmem_mem_info(struct zcmem_hal *hal, hal_addr_t add
 /*
  * Transfers. An address may be interior to its block; the range must lie in the bytes that were requested for it.
  *
- * read: device -> host. write: host -> device. copy: device -> device, within a region or between two, as memmove
- * where the ranges overlap. fill: repeats the pattern over size bytes; if size is no multiple of pattern_size the
- * tail gets the first bytes of the pattern. The pattern may lie in the host's view of what is filled if the region has
- * a host pointer or the pattern is at most bounce_bytes long (a fill callback has rules of its own).
+ * read: device -> host. write: host -> device. copy: device -> device, within a region or between two, as memmove where
+ * the ranges overlap. fill: repeats the pattern over size bytes; if size is no multiple of pattern_size the tail gets
+ * the first bytes of the pattern. In a region that is not coherent two transfers in two threads cannot use one cache
+ * line at the same time if one of them writes there, nor can host and device, not even different bytes of it: the
+ * caller orders the transfers, stores and uses by the device that share a line. The pattern may lie in the host's view
+ * of what is filled if the region has a host pointer or the pattern is at most bounce_bytes long (a fill callback has
+ * rules of its own).
  *
  * A transfer of 0 bytes succeeds and looks at no address. OK: all bytes are there. EINVAL iff hal is NULL, a host
  * pointer is NULL or its range reaches beyond the host's address space (size > 0), or pattern_size is 0. ENOENT iff an
