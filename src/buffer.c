@@ -168,12 +168,15 @@ enum zcmem_status zcmem__buffer_finish(const struct zcmem__buffer_rest *rest) {
 
 /* ---------------------------------------------------------------------------------------------------- making -- */
 
-/* Whether the device may write no line that other bytes of the block share: then neither side loses the other's. */
-static bool lines_own(const struct zcmem__buffer *buffer) {
+bool zcmem__buffer_owns_lines(const struct zcmem__buffer *buffer, hal_addr_t addr, hal_size_t size) {
   hal_size_t line = zcmem__region_line(buffer->region);
-  hal_addr_t end = buffer->addr + buffer->size;
+  hal_addr_t end = addr + size;
+  return addr % line == 0 && (end % line == 0 || end == buffer->block_end);
+}
+
+static bool lines_own(const struct zcmem__buffer *buffer) {
   return buffer->shadow || (buffer->flags & ZCMEM_BUFFER_WRITE) == 0 ||
-         (buffer->addr % line == 0 && (end % line == 0 || end == buffer->block_end));
+         zcmem__buffer_owns_lines(buffer, buffer->addr, buffer->size);
 }
 
 static bool config_valid(const struct zcmem_buffer_config *config) {
@@ -183,10 +186,14 @@ static bool config_valid(const struct zcmem_buffer_config *config) {
          config->size > 0 && (config->host == NULL || config->size - 1 <= UINTPTR_MAX - (uintptr_t)config->host);
 }
 
-/* A buffer that is the memory at config->host. ENOTMAPPED: no region has it. */
+/*
+ * A buffer that is the memory at config->host. ENOTMAPPED: no region has it. Where the block ends is asked once it is
+ * held: from then on it cannot grow beyond the middle of a line (zcmem_mem_resize).
+ */
 static enum zcmem_status adopt(struct zcmem_hal *hal, const struct zcmem_buffer_config *config,
                                struct zcmem__buffer *made) {
   struct zcmem_place place;
+  struct zcmem_block_info block;
   enum zcmem_status status = zcmem_mem_locate(hal, config->host, &place);
   if (status != ZCMEM_OK) {
     return status;
@@ -195,9 +202,31 @@ static enum zcmem_status adopt(struct zcmem_hal *hal, const struct zcmem_buffer_
     return ZCMEM_EBOUNDS;
   }
   made->region = &hal->regions[place.region];
-  made->addr = place.addr;
-  made->block_end = place.block + place.requested;
-  return lines_own(made) ? zcmem__region_hold(made->region, made->addr, made->size) : ZCMEM_EINVAL;
+  status = zcmem__region_hold(made->region, place.addr, made->size);
+  if (status != ZCMEM_OK) {
+    return status;
+  }
+  made->addr = place.addr; /* so that create lets it go */
+  status = zcmem__region_look(made->region, made->addr, &block);
+  if (status != ZCMEM_OK) {
+    return status;
+  }
+  made->block_end = block.addr + block.requested;
+  return lines_own(made) ? ZCMEM_OK : ZCMEM_EINVAL;
+}
+
+/*
+ * Whether the host memory, whose first byte is in no mapped region, runs into one, or into an alias or a range mapped
+ * on demand: its shadow would be a second copy of what buffers over those bytes have without any.
+ */
+static bool runs_into_mapped(const struct zcmem_hal *hal, const struct zcmem_buffer_config *config) {
+  uint32_t count = zcmem_hal_region_count(hal);
+  for (uint32_t i = 0; i < count; i++) {
+    if (zcmem__region_overlaps_host(&hal->regions[i], config->host, config->size)) {
+      return true;
+    }
+  }
+  return zcmem__map_overlaps(&hal->map, config->host, config->size, false);
 }
 
 /* Whether the region offers a way for what begin and end of a shadow copy. */
@@ -251,8 +280,8 @@ enum zcmem_status zcmem_buffer_create(struct zcmem_buffers *buffers, const struc
   if ((config->flags & ZCMEM_BUFFER_USE_HOST) != 0) {
     made.host = config->host;
     status = adopt(buffers->hal, config, &made);
-    if (status != ZCMEM_OK && status != ZCMEM_ENOTMAPPED) {
-      return status;
+    if (status == ZCMEM_ENOTMAPPED && runs_into_mapped(buffers->hal, config)) {
+      return ZCMEM_EINVAL;
     }
   }
   if (status == ZCMEM_ENOTMAPPED) {

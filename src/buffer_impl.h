@@ -46,6 +46,7 @@ enum zcmem__view_state { ZCMEM__VIEW_UNUSED = 0, ZCMEM__VIEW_COPYING, ZCMEM__VIE
 struct zcmem__view {
   struct zcmem__interval device;  /* the bytes in the region */
   struct zcmem__interval host;    /* of a shadow's view: the bytes of host memory */
+  struct zcmem__interval shadow;  /* of a shadow's view of the device's: the bytes in the region once more */
   struct zcmem__atomic_u32 state; /* enum zcmem__view_state */
   uint32_t generation;
   uint32_t buffer; /* slot */
@@ -53,6 +54,7 @@ struct zcmem__view {
   uint32_t next;   /* as of a buffer */
   bool of_host;    /* made by map */
   bool in_sets;    /* not of an alias */
+  bool filled;     /* of a shadow, the device's: all that it reads is in */
   void *mapped;    /* by the region's callback, or NULL */
 };
 
@@ -66,7 +68,8 @@ struct zcmem_buffers {
   uint32_t unused_view;
   struct zcmem__interval_set device;  /* open views by device address: no byte is written that another one has */
   struct zcmem__interval_set host;    /* the same for the host memory that shadows copy */
-  struct zcmem__interval_set aliases; /* what is there of shadows, in no other set: the device's views of aliases */
+  struct zcmem__interval_set filling; /* the device's views of shadows, also of aliases: while they copy in; no two */
+  struct zcmem__interval_set filled;  /*   of these share a line; and those that have all they read */
   struct zcmem_buffers_stats stats;
   struct zcmem__lock lock;
 };
@@ -83,6 +86,12 @@ struct zcmem__buffer *zcmem__buffer_find(const struct zcmem_buffers *buffers, zc
 
 /* The number of the buffer, or view, in a slot. */
 zcmem_buffer_t zcmem__buffer_number(const struct zcmem_buffers *buffers, uint32_t slot);
+
+/*
+ * Whether the device may write `size` bytes of a buffer without a shadow from addr on, such that it writes no line that
+ * other bytes of the block share: else either side could lose the other's.
+ */
+bool zcmem__buffer_owns_lines(const struct zcmem__buffer *buffer, hal_addr_t addr, hal_size_t size);
 
 /* With the lock held: ends one use; the buffer, and its root, may be no more then. */
 struct zcmem__buffer_rest zcmem__buffer_unuse(struct zcmem_buffers *buffers, uint32_t slot);

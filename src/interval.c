@@ -154,25 +154,3 @@ struct zcmem__interval *zcmem__interval_find(const struct zcmem__interval_set *s
   }
   return NULL;
 }
-
-/* The first node of the subtree behind `after` that overlaps. Recursion as deep as the tree is high. */
-static struct zcmem__interval *find_behind(struct zcmem__interval *node, const struct zcmem__interval *after,
-                                           uint64_t first, uint64_t last) {
-  if (!reaches(node, first, false)) {
-    return NULL;
-  }
-  if (!before(after, node)) {
-    return find_behind(node->right, after, first, last);
-  }
-  struct zcmem__interval *found = find_behind(node->left, after, first, last);
-  if (found != NULL || node->first > last) {
-    return found;
-  }
-  return node->last >= first ? node : find_behind(node->right, after, first, last);
-}
-
-struct zcmem__interval *zcmem__interval_find_other(const struct zcmem__interval_set *set,
-                                                   const struct zcmem__interval *but, uint64_t first, uint64_t last) {
-  struct zcmem__interval *found = zcmem__interval_find(set, first, last, false);
-  return found == but ? find_behind(set->root, but, first, last) : found;
-}

@@ -40,8 +40,4 @@ void zcmem__interval_remove(struct zcmem__interval_set *set, struct zcmem__inter
 struct zcmem__interval *zcmem__interval_find(const struct zcmem__interval_set *set, uint64_t first, uint64_t last,
                                              bool only_exclusive);
 
-/* The same, leaving out `but`, whether it is in the set or not. O(log^2 n) */
-struct zcmem__interval *zcmem__interval_find_other(const struct zcmem__interval_set *set,
-                                                   const struct zcmem__interval *but, uint64_t first, uint64_t last);
-
 #endif

@@ -42,6 +42,11 @@ static unsigned char *host_of(const struct zcmem__buffer *buffer, const struct z
   return buffer->host == NULL ? NULL : buffer->host + (size_t)(view->device.first - buffer->addr);
 }
 
+/* Whether it is the device's, of a shadow: one that may copy in, and out. */
+static bool of_shadow(const struct zcmem__buffer *buffer, const struct zcmem__view *view) {
+  return buffer->shadow && !view->of_host;
+}
+
 /* Whether it excludes others by device address, too: of a shadow the host sees and uses the original alone. */
 static bool touches_device(const struct zcmem__buffer *buffer, const struct zcmem__view *view) {
   return !(buffer->shadow && view->of_host);
@@ -77,7 +82,44 @@ static void set_range(struct zcmem__interval *interval, uint64_t first, hal_size
   interval->exclusive = exclusive;
 }
 
-/* Opens a view in `state`, or COPYING if there is something to bring in first. */
+/*
+ * Whether another view is just bringing in bytes of the lines that this one, which reads a shadow, is going to use. Who
+ * comes later yields, so one of two is not refused; and none copies into a line where another one does.
+ */
+static bool is_being_filled(const struct zcmem_buffers *buffers, const struct zcmem__buffer *buffer,
+                            const struct zcmem__view *wanted) {
+  hal_size_t mask = zcmem__region_line(buffer->region) - 1;
+  return of_shadow(buffer, wanted) && (wanted->mode & ZCMEM_BUFFER_READ) != 0 &&
+         zcmem__interval_find(&buffers->filling, wanted->device.first & ~mask, wanted->device.last | mask, false) !=
+             NULL;
+}
+
+/* Puts a view in the sets where it belongs, or takes it out. */
+static void join_sets(struct zcmem_buffers *buffers, const struct zcmem__buffer *buffer, struct zcmem__view *view) {
+  if (view->in_sets && touches_device(buffer, view)) {
+    zcmem__interval_insert(&buffers->device, &view->device);
+  }
+  if (view->in_sets && buffer->shadow) {
+    zcmem__interval_insert(&buffers->host, &view->host);
+  }
+  if (of_shadow(buffer, view)) {
+    zcmem__interval_insert(view->filled ? &buffers->filled : &buffers->filling, &view->shadow);
+  }
+}
+
+static void leave_sets(struct zcmem_buffers *buffers, const struct zcmem__buffer *buffer, struct zcmem__view *view) {
+  if (view->in_sets && touches_device(buffer, view)) {
+    zcmem__interval_remove(&buffers->device, &view->device);
+  }
+  if (view->in_sets && buffer->shadow) {
+    zcmem__interval_remove(&buffers->host, &view->host);
+  }
+  if (of_shadow(buffer, view)) {
+    zcmem__interval_remove(view->filled ? &buffers->filled : &buffers->filling, &view->shadow);
+  }
+}
+
+/* Opens a view that is in no state yet. */
 static enum zcmem_status enter(struct zcmem_buffers *buffers, const struct wish *wish, zcmem_buffer_t *other,
                                struct zcmem__view **view) {
   struct zcmem__buffer *buffer = zcmem__buffer_find(buffers, wish->buffer);
@@ -91,6 +133,10 @@ static enum zcmem_status enter(struct zcmem_buffers *buffers, const struct wish 
   if (wish->offset > buffer->size || wish->size > buffer->size - wish->offset) {
     return ZCMEM_EBOUNDS;
   }
+  if (!wish->of_host && !buffer->shadow && (mode & ZCMEM_BUFFER_WRITE) != 0 &&
+      !zcmem__buffer_owns_lines(buffer, buffer->addr + wish->offset, wish->size)) {
+    return ZCMEM_EINVAL;
+  }
   if (buffers->unused_view == ZCMEM__NO_SLOT) {
     return ZCMEM_ENOMEM;
   }
@@ -99,29 +145,24 @@ static enum zcmem_status enter(struct zcmem_buffers *buffers, const struct wish 
   set_range(&made->device, buffer->addr + wish->offset, wish->size, exclusive);
   if (buffer->shadow) {
     set_range(&made->host, (uintptr_t)host_of(buffer, made), wish->size, exclusive);
+    set_range(&made->shadow, made->device.first, wish->size, exclusive);
   }
   made->mode = mode;
   made->of_host = wish->of_host;
   made->in_sets = (buffer->flags & ZCMEM_BUFFER_ALIAS) == 0;
-  if (made->in_sets) {
-    struct zcmem__view *excluder = excluded_by(buffers, buffer, made);
-    if (excluder != NULL) {
-      buffers->stats.refused_overlap++;
-      if (other != NULL) {
-        *other = zcmem__buffer_number(buffers, excluder->buffer);
-      }
-      return ZCMEM_EOVERLAP;
+  made->filled = (mode & ZCMEM_BUFFER_READ) == 0;
+  struct zcmem__view *excluder = made->in_sets ? excluded_by(buffers, buffer, made) : NULL;
+  if (excluder != NULL) {
+    buffers->stats.refused_overlap++;
+    if (other != NULL) {
+      *other = zcmem__buffer_number(buffers, excluder->buffer);
     }
-    if (touches_device(buffer, made)) {
-      zcmem__interval_insert(&buffers->device, &made->device);
-    }
-    if (buffer->shadow) {
-      zcmem__interval_insert(&buffers->host, &made->host);
-    }
+    return ZCMEM_EOVERLAP;
   }
-  if (!made->in_sets && buffer->shadow && !made->of_host) {
-    zcmem__interval_insert(&buffers->aliases, &made->device);
+  if (is_being_filled(buffers, buffer, made)) {
+    return ZCMEM_EBUSY;
   }
+  join_sets(buffers, buffer, made);
   buffers->unused_view = made->next;
   made->buffer = (uint32_t)(buffer - buffers->buffers);
   made->mapped = NULL;
@@ -135,16 +176,7 @@ static enum zcmem_status enter(struct zcmem_buffers *buffers, const struct wish 
 /* Closes a view. */
 static struct zcmem__buffer_rest leave(struct zcmem_buffers *buffers, struct zcmem__view *view) {
   struct zcmem__buffer *buffer = buffer_of(buffers, view);
-  if (view->in_sets) {
-    if (touches_device(buffer, view)) {
-      zcmem__interval_remove(&buffers->device, &view->device);
-    }
-    if (buffer->shadow) {
-      zcmem__interval_remove(&buffers->host, &view->host);
-    }
-  } else if (buffer->shadow && !view->of_host) {
-    zcmem__interval_remove(&buffers->aliases, &view->device);
-  }
+  leave_sets(buffers, buffer, view);
   view->generation++;
   view->next = buffers->unused_view;
   buffers->unused_view = (uint32_t)(view - buffers->views);
@@ -199,20 +231,12 @@ static enum zcmem_status close_view(struct zcmem_buffers *buffers, struct zcmem_
 
 /* ------------------------------------------------------------------------------- without it: copies, callbacks -- */
 
-/* Of the other views of a shadow that overlap first ... last, the one that begins first; NULL: there is none. */
-static struct zcmem__interval *beside(const struct zcmem_buffers *buffers, const struct zcmem__view *view,
-                                      hal_addr_t first, hal_addr_t last) {
-  struct zcmem__interval *plain = zcmem__interval_find_other(&buffers->device, &view->device, first, last);
-  struct zcmem__interval *alias = zcmem__interval_find_other(&buffers->aliases, &view->device, first, last);
-  return plain == NULL || (alias != NULL && alias->first < plain->first) ? alias : plain;
-}
-
 /*
  * The next part of what the view is to bring in, behind *done bytes: *done ... *done + *step - 1; *step is 0 where all
- * is there. What another open view of the same shadow covers is there already, and may be in use: it is not written
- * again. Also counts `copied` bytes, since it has the lock.
+ * is there, and then the view counts as filled. What another open view of the same shadow covers is there already, and
+ * may be in use: it is not written again. Also counts `copied` bytes, since it has the lock.
  */
-static enum zcmem_status next_gap(struct zcmem_buffers *buffers, const struct zcmem__view *view, hal_size_t copied,
+static enum zcmem_status next_gap(struct zcmem_buffers *buffers, struct zcmem__view *view, hal_size_t copied,
                                   hal_size_t *done, hal_size_t *step) {
   enum zcmem_status status = zcmem__lock_take(&buffers->lock);
   if (status != ZCMEM_OK) {
@@ -222,12 +246,8 @@ static enum zcmem_status next_gap(struct zcmem_buffers *buffers, const struct zc
   buffers->stats.bytes_copied_in += copied;
   *step = size_of(view) - *done;
   while (*step > 0) {
-    struct zcmem__interval *found = beside(buffers, view, first + *done, last);
+    const struct zcmem__interval *found = zcmem__interval_find(&buffers->filled, first + *done, last, false);
     if (found == NULL) {
-      break;
-    }
-    if (zcmem__atomic_acquire(&view_of(found)->state) == ZCMEM__VIEW_COPYING) {
-      status = ZCMEM_EBUSY;
       break;
     }
     if (found->first > first + *done) {
@@ -237,12 +257,17 @@ static enum zcmem_status next_gap(struct zcmem_buffers *buffers, const struct zc
     *done = (found->last < last ? found->last : last) - first + 1;
     *step = size_of(view) - *done;
   }
+  if (*step == 0) {
+    zcmem__interval_remove(&buffers->filling, &view->shadow);
+    zcmem__interval_insert(&buffers->filled, &view->shadow);
+    view->filled = true;
+  }
   zcmem__lock_drop(&buffers->lock);
-  return status;
+  return ZCMEM_OK;
 }
 
 /* Copies in what the device is going to read of a shadow. */
-static enum zcmem_status bring_in(struct zcmem_buffers *buffers, const struct zcmem__view *view) {
+static enum zcmem_status bring_in(struct zcmem_buffers *buffers, struct zcmem__view *view) {
   const struct zcmem__buffer *buffer = buffer_of(buffers, view);
   const unsigned char *host = host_of(buffer, view);
   enum zcmem_status status = ZCMEM_OK;

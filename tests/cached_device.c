@@ -68,6 +68,11 @@ static void enter(struct cached_device *device, hal_addr_t addr, hal_size_t size
   assert_ok(zcmem_mem_info(device->hal, addr, &first));
   assert_ok(zcmem_mem_info(device->hal, addr + (size - 1), &last));
   assert_int_equal(first.addr, last.addr);
+  if (device->inside != NULL) {
+    void (*inside)(void *) = device->inside;
+    device->inside = NULL;
+    inside(device->arg);
+  }
   if (device->restless != NULL) {
     cached_device_stir(device, device->restless);
   }

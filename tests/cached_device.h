@@ -23,6 +23,8 @@ struct cached_device {
   unsigned char *fetched; /* what the host's copy was when it was last in line with the memory */
   uint64_t *restless;     /* NULL, or the state of the random numbers: each callback stirs first */
   unsigned flushes, invalidates;
+  void (*inside)(void *arg); /* called within the next callback, once */
+  void *arg;
 };
 
 /* Makes the memory, all of it different from byte to byte, and the config of a region with an image of the HAL's. */

@@ -7,7 +7,7 @@
 
 /* A region whose driver maps, flushes and invalidates, and what it was last called for. */
 static struct {
-  unsigned char memory[4096]; /* what the host sees; nobody else looks */
+  alignas(64) unsigned char memory[4096]; /* what the host sees; nobody else looks */
   hal_addr_t addr;
   hal_size_t size;
   void *host;
@@ -52,8 +52,13 @@ static struct zcmem_hal *usual;
 static int setup_mapped(void **state) {
   const struct zcmem_hal_config config = {
       .name = "mapped", .max_regions = 1, .max_mappings = 2, .lock = &fake_lock, .allocator = &fake_allocator};
-  const struct zcmem_region_config region = {
-      .name = "mapped", .kind = ZCMEM_KIND_DRAM, .base = BASE, .size = 4096, .max_blocks = 8, .ops = &ops};
+  const struct zcmem_region_config region = {.name = "mapped",
+                                             .kind = ZCMEM_KIND_DRAM,
+                                             .base = BASE,
+                                             .size = 4096,
+                                             .max_blocks = 8,
+                                             .ops = &ops,
+                                             .cache_line = 64};
   setup(state);
   usual = hal;
   assert_ok(zcmem_hal_create(&config, &region, 1, &hal));
@@ -69,23 +74,30 @@ static int teardown_mapped(void **state) {
   return teardown(state);
 }
 
-/* Begin and end of a view of 300 bytes, 50 after the first of the buffer, which the host sees at `seen`. */
+/* Begin and end of views of the buffer, which the host sees at `seen`; of no byte beside them, whatever the lines. */
 static void check_view(zcmem_buffer_t buffer, unsigned char *seen) {
-  hal_addr_t addr = info_of(buffer).addr + 50;
+  hal_addr_t addr = info_of(buffer).addr + 64;
   unsigned flushes = driver.flushes, invalidates = driver.invalidates;
-  struct zcmem_view view = begin(buffer, 50, 300, RW);
-  assert_int_equal(driver.flushes, flushes + 1);
-  assert_int_equal(driver.addr, addr);
+  struct zcmem_view view = begin(buffer, 50, 300, READ);
+  assert_int_equal(driver.addr, addr - 14);
   assert_int_equal(driver.size, 300);
   assert_ptr_equal(driver.host, seen + 50);
+  end(view);
+  assert_int_equal(driver.flushes, ++flushes);
+  assert_int_equal(driver.invalidates, invalidates);
+  view = begin(buffer, 64, 256, RW);
+  assert_int_equal(driver.flushes, flushes + 1);
+  assert_int_equal(driver.addr, addr);
+  assert_int_equal(driver.size, 256);
+  assert_ptr_equal(driver.host, seen + 64);
   driver.addr = driver.size = 0;
   driver.host = NULL;
   end(view);
   assert_int_equal(driver.flushes, flushes + 1);
   assert_int_equal(driver.invalidates, invalidates + 1);
   assert_int_equal(driver.addr, addr);
-  assert_int_equal(driver.size, 300);
-  assert_ptr_equal(driver.host, seen + 50);
+  assert_int_equal(driver.size, 256);
+  assert_ptr_equal(driver.host, seen + 64);
   view = map(buffer, 50, 300, MAP_RW); /* the host has it already */
   assert_ptr_equal(view.host, seen + 50);
   unmap(view);
@@ -97,8 +109,8 @@ static void test_over_a_mapping_on_demand(void **state) {
   (void)state;
   hal_addr_t addr = alloc(0, 1000);
   assert_ok(zcmem_mem_map(hal, addr, 1000, MAP_RW, &host));
-  zcmem_buffer_t buffer = create(RW | USE, NOWHERE, (unsigned char *)host + 100, 900);
-  check_view(buffer, (unsigned char *)host + 100);
+  zcmem_buffer_t buffer = create(RW | USE, NOWHERE, (unsigned char *)host + 128, 872);
+  check_view(buffer, (unsigned char *)host + 128);
   assert_int_equal(counters().bytes_copied_in + counters().bytes_copied_out, 0);
   release(buffer);
   assert_ok(zcmem_mem_unmap(hal, host));
@@ -106,7 +118,7 @@ static void test_over_a_mapping_on_demand(void **state) {
 }
 
 static void test_over_an_alias(void **state) {
-  static unsigned char window[2000];
+  static alignas(64) unsigned char window[2000];
   (void)state;
   hal_addr_t addr = alloc(0, 1000);
   assert_ok(zcmem_hal_add_alias(hal, 0, addr - BASE, sizeof window, window));
@@ -116,10 +128,35 @@ static void test_over_an_alias(void **state) {
   assert_ok(zcmem_mem_free(hal, addr));
 }
 
+/*
+ * A transfer maps no byte beside its range, so there is nothing to keep there: what is mapped for reading is never
+ * flushed, which a driver may refuse, and what is mapped for writing never invalidated.
+ */
+static void test_transfers_through_windows(void **state) {
+  unsigned char bytes[100];
+  (void)state;
+  hal_addr_t addr = alloc(0, 1000), at = addr + 7;
+  memset(driver.memory + 7, 5, sizeof bytes);
+  assert_ok(zcmem_mem_read(hal, bytes, at, sizeof bytes));
+  assert_int_equal(bytes[99], 5);
+  assert_int_equal(driver.flushes, 0);
+  assert_int_equal(driver.invalidates, 1);
+  assert_int_equal(driver.addr, at);
+  assert_int_equal(driver.size, sizeof bytes);
+  driver.addr = 0;
+  assert_ok(zcmem_mem_write(hal, at, bytes, sizeof bytes));
+  assert_int_equal(driver.flushes, 1);
+  assert_int_equal(driver.invalidates, 1);
+  assert_int_equal(driver.addr, at);
+  assert_int_equal(driver.size, sizeof bytes);
+  assert_ok(zcmem_mem_free(hal, addr));
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(test_over_a_mapping_on_demand, setup_mapped, teardown_mapped),
       cmocka_unit_test_setup_teardown(test_over_an_alias, setup_mapped, teardown_mapped),
+      cmocka_unit_test_setup_teardown(test_transfers_through_windows, setup_mapped, teardown_mapped),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

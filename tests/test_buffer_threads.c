@@ -173,25 +173,34 @@ static void run(struct worker workers[THREADS], void *(*job)(void *), struct wor
 static struct zcmem_host_device *host_device;
 static void *table;
 
-static void open_all(uint32_t flags) {
-  const struct zcmem_host_device_config config = {.dram_bytes = 1 << 20, .msmc_bytes = 1 << 16, .flags = flags};
-  assert_ok(zcmem_host_device_create(&config, &host_device));
-  hal = zcmem_host_device_hal(host_device);
-  const struct zcmem_buffers_config tables = {.hal = hal, .max_buffers = 64, .max_views = 64};
+static void open_table(uint32_t max_buffers, uint32_t max_views) {
+  const struct zcmem_buffers_config tables = {.hal = hal, .max_buffers = max_buffers, .max_views = max_views};
   size_t bytes = zcmem_buffers_bytes(&tables);
   table = aligned_alloc(64, (bytes + 63) / 64 * 64);
   assert_non_null(table);
   assert_ok(zcmem_buffers_init(table, bytes, &tables, &buffers));
+}
+
+static void open_all(uint32_t flags) {
+  const struct zcmem_host_device_config config = {.dram_bytes = 1 << 20, .msmc_bytes = 1 << 16, .flags = flags};
+  assert_ok(zcmem_host_device_create(&config, &host_device));
+  hal = zcmem_host_device_hal(host_device);
+  open_table(64, 64);
   guarded = 0;
 }
 
-static struct zcmem_buffers_stats close_all(void) {
+static struct zcmem_buffers_stats close_table(void) {
   struct zcmem_buffers_stats stats = {.struct_bytes = sizeof stats};
   assert_ok(zcmem_buffers_get_stats(buffers, &stats));
   assert_int_equal(stats.buffers, 0);
   assert_int_equal(stats.views, 0);
   assert_int_equal(zcmem_buffers_destroy(buffers), 0);
   free(table);
+  return stats;
+}
+
+static struct zcmem_buffers_stats close_all(void) {
+  struct zcmem_buffers_stats stats = close_table();
   assert_ok(zcmem_hal_check(hal));
   assert_int_equal(zcmem_host_device_destroy(host_device), 0);
   return stats;
@@ -277,11 +286,99 @@ static void test_threads_share_a_buffer(void **state) {
   (void)close_all();
 }
 
+/* ------------------------------------------------------------------------------------- two begins at one time -- */
+
+/*
+ * A lock that each of two threads takes the second and the third time, within one begin, only when the other one is
+ * there as well, or through. So both have entered their views before either looks for what it is to copy, and both have
+ * looked before either goes on.
+ */
+static struct {
+  pthread_mutex_t mutex;
+  pthread_cond_t all_there;
+  unsigned there;
+} rendezvous = {.mutex = PTHREAD_MUTEX_INITIALIZER, .all_there = PTHREAD_COND_INITIALIZER};
+
+static _Thread_local bool within; /* a begin */
+static _Thread_local unsigned takes;
+
+/* Counts, and waits until there were so many. */
+static void arrive(unsigned all) {
+  (void)pthread_mutex_lock(&rendezvous.mutex);
+  rendezvous.there++;
+  (void)pthread_cond_broadcast(&rendezvous.all_there);
+  while (rendezvous.there < all) {
+    (void)pthread_cond_wait(&rendezvous.all_there, &rendezvous.mutex);
+  }
+  (void)pthread_mutex_unlock(&rendezvous.mutex);
+}
+
+static int take_together(void *lock) {
+  if (within && (++takes == 2 || takes == 3)) {
+    arrive(takes == 2 ? 2 : 4);
+  }
+  return zcmem_lock_pthread.lock(lock);
+}
+
+struct beginner {
+  pthread_t thread;
+  zcmem_buffer_t buffer;
+  struct zcmem_view view;
+  enum zcmem_status got;
+};
+
+static void *begin_once(void *arg) {
+  struct beginner *beginner = arg;
+  within = true;
+  beginner->got = zcmem_buffer_begin(buffers, beginner->buffer, 0, SHARED, ZCMEM_BUFFER_READ, NULL, &beginner->view);
+  within = false;
+  for (; takes < 3; takes++) { /* it was refused at once */
+    arrive(0);
+  }
+  return NULL;
+}
+
+/* Of two that want the same bytes of a shadow at once one yields; not both. */
+static void test_two_begins_at_one_time(void **state) {
+  static _Alignas(128) unsigned char memory[4096];
+  static unsigned char host[SHARED];
+  struct zcmem_lock_ops lock = zcmem_lock_pthread;
+  const struct zcmem_region_config region = {
+      .name = "region", .kind = ZCMEM_KIND_DRAM, .base = 4096, .size = 4096, .max_blocks = 4, .host = memory};
+  const struct zcmem_hal_config config = {.name = "two", .max_regions = 1, .lock = &lock};
+  struct beginner two[2] = {{.buffer = 0}};
+  (void)state;
+  lock.lock = take_together;
+  memset(host, 0x5a, sizeof host);
+  assert_ok(zcmem_hal_create(&config, &region, 1, &hal));
+  open_table(4, 4);
+  for (int i = 0; i < 2; i++) {
+    assert_ok(make(host, SHARED, &two[0].buffer));
+    two[1].buffer = two[0].buffer;
+    rendezvous.there = 0;
+    for (int k = 0; k < 2; k++) {
+      assert_int_equal(pthread_create(&two[k].thread, NULL, begin_once, &two[k]), 0);
+    }
+    for (int k = 0; k < 2; k++) {
+      assert_int_equal(pthread_join(two[k].thread, NULL), 0);
+    }
+    int first = two[0].got == ZCMEM_OK ? 0 : 1;
+    assert_ok(two[first].got);
+    assert_status(two[1 - first].got, ZCMEM_EBUSY);
+    assert_memory_equal(memory + (two[first].view.addr - 4096), host, SHARED);
+    assert_ok(zcmem_buffer_end(buffers, two[first].view.id));
+    assert_ok(zcmem_buffer_release(buffers, two[0].buffer));
+  }
+  (void)close_table();
+  assert_int_equal(zcmem_hal_destroy(hal), 0);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_zero_copy_buffers_over_one_block),
       cmocka_unit_test(test_shadows_of_one_host_memory),
       cmocka_unit_test(test_threads_share_a_buffer),
+      cmocka_unit_test(test_two_begins_at_one_time),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -94,6 +94,17 @@ static void range_in(const struct thing *thing, size_t *at, size_t *size) {
   }
 }
 
+/* Often one that a device may write, too: of whole lines, perhaps up to the end. */
+static void range_of_lines_in(const struct thing *thing, size_t *at, size_t *size) {
+  size_t line = 128, last;
+  range_in(thing, at, size);
+  if (random_below(&random_state, 2) == 0) {
+    last = (*at + *size + line - 1) / line * line;
+    *at = *at / line * line;
+    *size = (last < thing->size ? last : thing->size) - *at;
+  }
+}
+
 /* The host stores without a view; what it stores must be there when a view opens. */
 static void store(struct thing *thing, size_t at, size_t size) {
   if (thing->host != NULL && !in_use(thing, at, size)) {
@@ -105,7 +116,7 @@ static void store(struct thing *thing, size_t at, size_t size) {
 
 static void open_use(struct thing *thing) {
   struct use use = {.of = thing, .of_host = random_below(&random_state, 3) == 0};
-  range_in(thing, &use.at, &use.size);
+  range_of_lines_in(thing, &use.at, &use.size);
   if (random_below(&random_state, 2) == 0) {
     store(thing, use.at, use.size);
   }
@@ -117,6 +128,11 @@ static void open_use(struct thing *thing) {
                               : zcmem_buffer_begin(buffers, thing->buffer, use.at, use.size, use.mode, NULL, &use.view);
   if (got == ZCMEM_EOVERLAP) { /* when that is right is test_buffer_overlap.c's */
     assert_true(in_use(thing, use.at, use.size));
+    return;
+  }
+  if (got == ZCMEM_EINVAL) { /* the device writes whole lines of what is not shadowed */
+    size_t line = thing->region == REMOTE ? 1 : lines[thing->region], last = use.at + use.size;
+    assert_true(!use.of_host && writes(use.mode) && (use.at % line != 0 || (last % line != 0 && last != thing->size)));
     return;
   }
   if (got == ZCMEM_ENOMEM) { /* no view is left, or no mapping */

@@ -17,7 +17,8 @@
  * A view is a range with an access mode, open from begin (map) to end (unmap). Two open views that share a byte, one of
  * them writing, are refused, unless one belongs to a buffer made with ZCMEM_BUFFER_ALIAS. Overlap means the same bytes
  * of a region, or the same bytes of the host memory that is shadowed; in a region that is not coherent, the same cache
- * line.
+ * line. There what the device writes must be whole lines, buffers and views alike, but for shadows: see
+ * zcmem_buffer_create.
  *
  * Buffers and views are named by numbers that are never used twice (until 2^32 were made in the same place), so that a
  * stale or made-up one gets ENOENT.
@@ -26,7 +27,13 @@
  * guards a table; it is not held while bytes are copied or a callback of a region runs.
  *
  * Cost: with n views open, begin and end take O(log n) steps, and no more where nothing has to be copied or flushed,
- * however large the buffer is. Nothing is allocated but what a buffer itself is made of.
+ * however large the buffer is. Begin of a shadow that the device reads takes O(k log n), where k other views of the
+ * same shadow are open in its range: between these it copies part by part. Nothing is allocated but what a buffer
+ * itself is made of.
+ *
+ * A lock that fails (ELOCK) half way leaves what nobody may touch any more without it: a view that could not be closed
+ * stays open for good, without a number that anybody knows or could end; what shares bytes with it is refused for good,
+ * and its buffer stays until the table is destroyed.
  */
 #ifndef ZCMEM_BUFFER_H
 #define ZCMEM_BUFFER_H
@@ -89,7 +96,7 @@ struct zcmem_view {
 /* Counters since the table was made. The caller sets struct_bytes to sizeof(struct zcmem_buffers_stats). */
 struct zcmem_buffers_stats {
   size_t struct_bytes;
-  uint64_t buffers;          /* there now, sub-buffers included */
+  uint64_t buffers;          /* there now: sub-buffers, and those released that open views or sub-buffers keep */
   uint64_t views;            /* open now */
   uint64_t begins;           /* zcmem_buffer_begin calls that succeeded */
   uint64_t maps;             /* zcmem_buffer_map calls that succeeded */
@@ -115,8 +122,8 @@ ZCMEM_API enum zcmem_status zcmem_buffers_init(void *memory, size_t bytes, const
 
 /*
  * Ends the table. Buffers and views that are still there end with it, without a copy; their blocks are let go (and
- * freed, where they were the buffers' own). Returns the number of buffers that were there. NULL: nothing, 0. No other
- * call may run or follow.
+ * freed, where they were the buffers' own). Returns the number of buffers that were there (as stats.buffers counts
+ * them). NULL: nothing, 0. No other call may run or follow.
  */
 ZCMEM_API uint64_t zcmem_buffers_destroy(struct zcmem_buffers *buffers);
 
@@ -135,8 +142,11 @@ ZCMEM_API enum zcmem_status zcmem_buffers_get_stats(struct zcmem_buffers *buffer
  * and another source; host is NULL where it is needed or not NULL where it is not, or its range reaches beyond the
  * host's address space; size is 0; or the region is needed and not there. Over memory of a region that is not coherent
  * and has a cache line, EINVAL also iff the device may write and the range shares a line with other bytes of its block:
- * host and device cannot both write one line (OpenCL: CL_MISALIGNED_SUB_BUFFER_OFFSET). USE_HOST within a mapped
- * region: ENOENT iff no live block is there; EBOUNDS iff size is more than what remains of the block (or of the
+ * host and device cannot both write one line (OpenCL: CL_MISALIGNED_SUB_BUFFER_OFFSET). So it begins on a line and ends
+ * on one or with the bytes requested for the block, which cannot grow within that line meanwhile (zcmem_mem_resize).
+ * USE_HOST of memory whose first byte is in no mapped region: EINVAL also iff it runs into one, an alias or a range
+ * mapped on demand: these bytes would be in two places. (What is mapped later is not looked at.) USE_HOST within a
+ * mapped region: ENOENT iff no live block is there; EBOUNDS iff size is more than what remains of the block (or of the
  * mapping) from that pointer on; EBUSY iff ZCMEM_MAX_PINS uses are there. Else: the statuses of zcmem_mem_alloc;
  * ENOTMAPPED iff ALLOC_HOST and the host cannot see or map the region, or iff the region offers no way to copy what
  * must be copied; EIO iff the copy of COPY_HOST failed. ENOMEM also iff max_buffers are there. ELOCK.
@@ -180,14 +190,18 @@ ZCMEM_API enum zcmem_status zcmem_buffer_get_info(struct zcmem_buffers *buffers,
  * Opens a view for the device: `size` bytes of the buffer from `offset` on, which the device reads and/or writes as
  * `mode` says (ZCMEM_BUFFER_READ, _WRITE; 0: the buffer's own mode). Zero copy: flushes the host's stores to these
  * bytes, where the region is not coherent. Shadow: copies them in, if the device reads. (A view of mode WRITE promises
- * to write every byte, since all of them are copied out.) Bytes that an open view of the same buffer has brought in are
+ * to write every byte, since all of them are copied out.) Bytes that an open view of the same shadow has brought in are
  * not copied again.
  *
- * OK: *view is the view. EINVAL iff buffers or view is NULL, size is 0, or mode is unknown or one that the buffer has
- * not. ENOENT iff there is no such buffer. EBOUNDS iff the range leaves it. ENOMEM iff max_views are open. EOVERLAP
- * iff an open view excludes this one; then, and only then, *other (may be NULL) is that view's buffer. EBUSY iff
- * another thread's begin is just copying some of the same bytes in: try again. ENOTMAPPED, EIO: the copy or flush
- * failed; no view is open. ELOCK.
+ * OK: *view is the view. EINVAL iff buffers or view is NULL, size is 0, mode is unknown or one that the buffer has not,
+ * or the device would write a cache line that other bytes of the block share (as in zcmem_buffer_create; not of a
+ * shadow): its end invalidates whole lines, and would lose what the host stored beside the view. ENOENT iff there is no
+ * such buffer. EBOUNDS iff the range leaves it. ENOMEM iff max_views are open. EOVERLAP iff an open view excludes this
+ * one; then, and only then, *other (may be NULL) is that view's buffer. EBUSY iff the device reads a shadow and a begin
+ * that came before is just copying in some of the same bytes (in a region that is not coherent: of the same lines): try
+ * again. ENOTMAPPED, EIO: the copy or flush failed; no view is open. ELOCK: no view is open; or, if the lock failed
+ * again when this was to be closed after a failure, one that nobody can end: it stays for good (see above; stats.views
+ * tells), and a begin that reads any of its bytes answers EBUSY for good where it was copying in.
  */
 ZCMEM_API enum zcmem_status zcmem_buffer_begin(struct zcmem_buffers *buffers, zcmem_buffer_t buffer, hal_size_t offset,
                                                hal_size_t size, uint32_t mode, zcmem_buffer_t *other,
@@ -209,14 +223,18 @@ ZCMEM_API enum zcmem_status zcmem_buffer_end(struct zcmem_buffers *buffers, zcme
  * A buffer over host memory maps to that very memory. Nothing is copied, flushed or invalidated: begin and end have
  * done it. Memory that the host does not see is mapped by the region's callback.
  *
- * Statuses: as zcmem_buffer_begin; EINVAL also iff flags is 0 or unknown; and those of zcmem_mem_map for memory that is
- * mapped by a callback.
+ * Statuses: as zcmem_buffer_begin, but that any range will do, and never EBUSY for a copy; EINVAL also iff flags is 0
+ * or unknown; and those of zcmem_mem_map for memory that is mapped by a callback.
  */
 ZCMEM_API enum zcmem_status zcmem_buffer_map(struct zcmem_buffers *buffers, zcmem_buffer_t buffer, hal_size_t offset,
                                              hal_size_t size, unsigned flags, zcmem_buffer_t *other,
                                              struct zcmem_view *view);
 
-/* Ends a view of the host's. Statuses: as zcmem_buffer_end, for memory mapped by a callback those of zcmem_mem_unmap.
+/*
+ * Ends a view of the host's. Statuses: as zcmem_buffer_end; for memory mapped by a callback also those of
+ * zcmem_mem_unmap, and then the view is closed all the same. Where that was ELOCK of the mappings, the range is still
+ * mapped at the view's host pointer and in use: zcmem_mem_unmap of the pointer ends it. Where it was ELOCK of the
+ * region, it is unmapped and its block in use for good.
  */
 ZCMEM_API enum zcmem_status zcmem_buffer_unmap(struct zcmem_buffers *buffers, zcmem_view_t view);
 
