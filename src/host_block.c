@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "host_block.h"
 #include "move.h"
+#include <string.h>
 
 #define READ_WRITE (ZCMEM_MAP_READ | ZCMEM_MAP_WRITE)
 
@@ -184,20 +185,19 @@ static uint32_t own_uses(const struct zcmem__region *region) {
 }
 
 /*
- * With the lock held: whether the block that was found for addr, of which `mapped` bytes are mapped on demand, starts
- * there and is used by nobody but its owner and, `held` times, by the caller. See the header.
+ * With the lock held: whether the block that was found for addr starts there and is used by nobody but its owner, with
+ * the mapping that gave its pointer, and, `held` times, by the caller. See the header.
  */
-static enum zcmem_status judge(const struct zcmem__region *region, hal_addr_t addr, uint32_t kind, hal_size_t mapped,
-                               uint32_t held, const struct zcmem_block_info *block) {
+static enum zcmem_status judge(const struct zcmem__region *region, hal_addr_t addr, uint32_t kind, uint32_t held,
+                               const struct zcmem_block_info *block) {
   if (block->addr != addr) {
     return ZCMEM_ENOENT;
   }
   if (region->kind != kind) {
     return ZCMEM_EINVAL;
   }
-  bool whole = region->host != NULL || mapped == mapped_bytes(block->requested); /* else the mapping is another's */
   bool in_use = block->pins != own_uses(region) || block->transfers != own_uses(region) + held;
-  return whole && !in_use ? ZCMEM_OK : ZCMEM_EBUSY;
+  return in_use ? ZCMEM_EBUSY : ZCMEM_OK;
 }
 
 enum step { LOOK, HOLD, DOOM };
@@ -216,7 +216,7 @@ static enum zcmem_status advance_locked(struct zcmem__host_block *block, uint32_
   }
   block->held += begin;
   block->requested = info.requested;
-  status = judge(region, block->addr, kind, block->mapped, block->held, &info);
+  status = judge(region, block->addr, kind, block->held, &info);
   if (status == ZCMEM_OK && step == DOOM) {
     zcmem__atomic_change(&region->version);
     status = zcmem_heap_free_deferred(region->heap, block->addr, NULL);
@@ -290,6 +290,14 @@ enum zcmem_status zcmem__host_block_let_go(const struct zcmem__host_block *held)
   return status;
 }
 
+enum zcmem_status zcmem__host_block_copy(struct zcmem_hal *hal, const struct zcmem__host_block *held, void *to,
+                                         size_t size) {
+  size_t seen = held->entry != NULL && held->mapped < size ? (size_t)held->mapped : size;
+  memcpy(to, held->host, seen);
+  return seen == size ? ZCMEM_OK
+                      : zcmem_mem_read(hal, (unsigned char *)to + seen, held->addr + seen, (hal_size_t)(size - seen));
+}
+
 enum zcmem_status zcmem__host_block_doom(struct zcmem__host_block *held) {
   return advance(held, held->region->kind, DOOM);
 }
@@ -340,13 +348,14 @@ static enum zcmem_status resize_mapped(struct zcmem__map *map, uint32_t kind, co
   }
   status = zcmem_heap_find(copy.region->heap, copy.addr, &block);
   if (status == ZCMEM_OK) {
-    status = judge(copy.region, copy.addr, kind, copy.size, 0, &block);
+    status = judge(copy.region, copy.addr, kind, 0, &block);
   }
   zcmem__lock_drop(&copy.region->lock);
   if (status != ZCMEM_OK && status != ZCMEM_EBUSY) {
     return status;
   }
-  return block.requested == size ? ZCMEM_OK : status == ZCMEM_EBUSY ? status : ZCMEM_EFRAG;
+  bool fits = block.requested == size && copy.size == mapped_bytes(size); /* it may have grown beyond its mapping */
+  return fits ? ZCMEM_OK : status == ZCMEM_EBUSY ? status : ZCMEM_EFRAG;
 }
 
 enum zcmem_status zcmem__host_block_resize(struct zcmem_hal *hal, uint32_t kind, const void *host, size_t size) {

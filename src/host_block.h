@@ -2,11 +2,12 @@
 /*
  * Blocks by the host pointer to their first byte: what the malloc-shaped calls are made of.
  *
- * In a region with a host pointer that is arithmetic. In one that is mapped on demand each block has one mapping of the
- * whole block, made with it and undone with it. There a block goes in these steps, no lock held between them: its
- * mapping is taken, which names the block beyond doubt for as long as it is taken; under the region's lock the block
- * becomes a zombie iff nobody else uses it; it is unmapped; its uses end, and so it is free. So of several threads that
- * free one pointer exactly one succeeds, and no stale pointer tears down the mapping of another block.
+ * In a region with a host pointer that is arithmetic. In one that is mapped on demand each block has one mapping from
+ * its first byte on, made with it, of all of it then, and undone with it. There a block goes in these steps, no lock
+ * held between them: its mapping is taken, which names the block beyond doubt for as long as it is taken; under the
+ * region's lock the block becomes a zombie iff nobody else uses it; it is unmapped; its uses end, and so it is free. So
+ * of several threads that free one pointer exactly one succeeds, and no stale pointer tears down the mapping of another
+ * block.
  *
  * Who moves a block first holds it, which can be undone: until the new one is there nobody can free the old one, so
  * that its pointer is not handed out again meanwhile.
@@ -43,6 +44,13 @@ enum zcmem_status zcmem__host_block_alloc(struct zcmem_hal *hal, uint32_t kind, 
  */
 enum zcmem_status zcmem__host_block_hold(struct zcmem_hal *hal, uint32_t kind, void *host,
                                          struct zcmem__host_block *held);
+
+/*
+ * Copies the first `size` bytes of a held block, which has as many. Those that are not mapped with it, since the block
+ * has grown, are read as zcmem_mem_read does. OK, or its statuses.
+ */
+enum zcmem_status zcmem__host_block_copy(struct zcmem_hal *hal, const struct zcmem__host_block *held, void *to,
+                                         size_t size);
 
 /* Lets it go. ELOCK: then it stays in use for good. */
 enum zcmem_status zcmem__host_block_let_go(const struct zcmem__host_block *held);

@@ -67,8 +67,10 @@ static enum zcmem_status move(struct zcmem_hal *hal, uint32_t kind, void **ptr, 
   }
   status = zcmem__host_block_alloc(hal, kind, size, ZCMEM_MALLOC_ALIGN, &to);
   if (status == ZCMEM_OK) {
-    memcpy(to, *ptr, old.requested < size ? (size_t)old.requested : size);
-    status = zcmem__host_block_doom(&old);
+    status = zcmem__host_block_copy(hal, &old, to, old.requested < size ? (size_t)old.requested : size);
+    if (status == ZCMEM_OK) {
+      status = zcmem__host_block_doom(&old);
+    }
     if (status != ZCMEM_OK) {
       (void)zcmem__host_block_free(hal, kind, to);
     }

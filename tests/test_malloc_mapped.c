@@ -322,21 +322,56 @@ static void test_a_free_during_the_free(void **state) {
   assert_int_equal(calls(FAKE_CALL_UNMAP), 1);
 }
 
-/* Blocks of the facade that a program mapped: whole, that is the same as a block from here; a part is not. */
+/* Blocks of the facade that a program mapped from their first byte on are the same as blocks from here. */
 static void test_blocks_that_the_program_mapped(void **state) {
   hal_addr_t addr = 0;
-  void *host = NULL;
+  void *host = NULL, *also = NULL;
   (void)state;
-  assert_ok(zcmem_mem_alloc(hal, FAR_1, 1000, 1, &addr));
-  assert_ok(zcmem_mem_map(hal, addr, 500, ZCMEM_MAP_READ, &host));
-  assert_int_equal(zcmem_malloc_size(host), 1000);
-  assert_refused(FAR, host, ZCMEM_EBUSY);
-  assert_int_equal(address(host), addr);
-  assert_ok(zcmem_mem_unmap(hal, host));
-  assert_refused(FAR, host, ZCMEM_ENOENT);
-  assert_ok(zcmem_mem_map(hal, addr, 1000, ZCMEM_MAP_READ | ZCMEM_MAP_WRITE, &host));
-  put(FAR, host);
-  assert_status(zcmem_mem_free(hal, addr), ZCMEM_ENOENT);
+  for (hal_size_t mapped = 500; mapped <= 1000; mapped += 500) {
+    assert_ok(zcmem_mem_alloc(hal, FAR_1, 1000, 1, &addr));
+    assert_ok(zcmem_mem_map(hal, addr, mapped, ZCMEM_MAP_READ, &host));
+    assert_int_equal(zcmem_malloc_size(host), 1000);
+    assert_int_equal(address(host), addr);
+    assert_ok(zcmem_mem_unmap(hal, host));
+    assert_refused(FAR, host, ZCMEM_ENOENT);
+    assert_ok(zcmem_mem_map(hal, addr, mapped, ZCMEM_MAP_READ, &host));
+    assert_ok(zcmem_mem_map(hal, addr, 700, ZCMEM_MAP_READ, &also)); /* a second use of it */
+    assert_refused(FAR, host, ZCMEM_EBUSY);
+    assert_ok(zcmem_mem_unmap(hal, also));
+    put(FAR, host);
+    assert_int_equal(regions[FAR_1].mapped, 0);
+    assert_status(zcmem_mem_free(hal, addr), ZCMEM_ENOENT);
+  }
+}
+
+/* A block that has grown beyond its mapping is its owner's as before, and moves with all of its bytes. */
+static void test_a_block_that_has_grown(void **state) {
+  (void)state;
+  for (size_t size = 0; size <= 1000; size += 1000) {
+    unsigned char *ptr = get(FAR, size), text[1500];
+    hal_addr_t addr = address(ptr);
+    assert_ok(zcmem_mem_resize(hal, addr, 1500));
+    put(FAR, ptr);
+    assert_int_equal(regions[FAR_1].mapped, 0);
+    assert_status(zcmem_mem_free(hal, addr), ZCMEM_ENOENT);
+    ptr = get(FAR, size);
+    addr = address(ptr);
+    assert_ok(zcmem_mem_resize(hal, addr, 1500));
+    for (int i = 0; i < 1500; i++) {
+      text[i] = (unsigned char)(i * 7);
+    }
+    assert_ok(zcmem_mem_write(hal, addr, text, sizeof text));
+    assert_int_equal(zcmem_malloc_size(ptr), 1500);
+    unsigned maps = calls(FAKE_CALL_MAP);
+    unsigned char *to = zcmem_realloc(FAR, ptr, 1500); /* not in place: not all of it is mapped there */
+    assert_nothing_told();
+    assert_ptr_not_equal(to, ptr);
+    assert_memory_equal(to, text, sizeof text);
+    assert_int_equal(calls(FAKE_CALL_MAP), maps + 2); /* the new block, and what was not mapped of the old one */
+    assert_int_equal(regions[FAR_1].mapped, 1);
+    assert_status(zcmem_mem_free(hal, addr), ZCMEM_ENOENT);
+    put(FAR, to);
+  }
 }
 
 /* ------------------------------------------------------------------------ more than the host can see at any time -- */
@@ -430,6 +465,7 @@ int main(void) {
       TEST(test_a_free_during_a_transfer),
       TEST(test_a_free_during_the_free),
       TEST(test_blocks_that_the_program_mapped),
+      TEST(test_a_block_that_has_grown),
       TEST(test_a_heap_larger_than_what_is_mapped),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

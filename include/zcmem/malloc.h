@@ -76,11 +76,12 @@ ZCMEM_API void *zcmem_calloc(uint32_t kind, size_t count, size_t size);
 
 /*
  * Resizes in place where possible, else moves to a block of any region of the kind (one mapped on demand always moves,
- * unless the size stays); the bytes up to the smaller size are kept. ptr NULL: zcmem_malloc. size 0: a block of no
- * bytes (the pointer is not freed). A block that was aligned to more than 128 may move to one that is not.
- * NULL iff it fails: then ptr is as it was. Reported: what zcmem_malloc and zcmem_free report. A pinned block may grow
- * in place, no more (EBUSY). If the block has moved and the old one could not be given back (EIO, ELOCK: see
- * zcmem_free) that is reported, and the new pointer returned.
+ * unless size and mapping stay); the bytes up to the smaller size are kept. ptr NULL: zcmem_malloc. size 0: a block of
+ * no bytes (the pointer is not freed). A block that was aligned to more than 128 may move to one that is not. NULL iff
+ * it fails: then ptr is as it was. Reported: what zcmem_malloc and zcmem_free report (and zcmem_mem_read, of a block
+ * that zcmem_mem_resize has made larger than its mapping). A pinned block may grow in place (but see zcmem_mem_resize),
+ * no more (EBUSY). If the block has moved and the old one could not be given back (EIO, ELOCK: see zcmem_free) that is
+ * reported, and the new pointer returned.
  */
 ZCMEM_API void *zcmem_realloc(uint32_t kind, void *ptr, size_t size);
 
@@ -88,14 +89,18 @@ ZCMEM_API void *zcmem_realloc(uint32_t kind, void *ptr, size_t size);
  * Frees. NULL: nothing. Reported, and nothing done: ENOENT: no live block of the default HAL starts there (foreign,
  * interior, freed already; an alias of zcmem_hal_add_alias is foreign, too, and so is anything where there is no
  * default HAL yet); EINVAL: the block is of another kind; EBUSY: it is pinned, mapped (by others than this header) or
- * in a buffer; ELOCK: a lock failed before anything was done. Reported, and done: EIO: the unmap callback failed.
- * ELOCK of a block mapped on demand: if a lock fails after the unmapping, the block is gone, but never free again.
+ * in a buffer; ELOCK: a lock failed before anything was done. Reported, and done: EIO: the unmap callback failed. A
+ * block mapped on demand is named by the pointer of any mapping from its first byte on, if that is the only use of it:
+ * so one that zcmem_mem_resize has made larger than its mapping is freed as any other, and so is one of zcmem_mem_alloc
+ * that the program mapped itself. ELOCK of a block mapped on demand: if a lock fails after the unmapping, the block is
+ * gone, but never free again.
  */
 ZCMEM_API void zcmem_free(uint32_t kind, void *ptr);
 
 /*
- * Bytes that were asked for the live block that starts at ptr (SIZE_MAX if it is larger). 0 where there is none, as for
- * a block of no bytes, or where a lock fails; nothing is reported.
+ * Bytes that were asked for the live block that starts at ptr (SIZE_MAX if it is larger); of one mapped on demand that
+ * zcmem_mem_resize has made larger, not all of these are at ptr. 0 where there is none, as for a block of no bytes, or
+ * where a lock fails; nothing is reported.
  */
 ZCMEM_API size_t zcmem_malloc_size(const void *ptr);
 
