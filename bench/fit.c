@@ -82,7 +82,7 @@ static enum zcmem_status open_hal(const struct fit *fit, uint64_t quanta, struct
   const struct zcmem_hal_config config = {
       .name = "zcmem-bench",
       .max_regions = 1,
-      .flags = bench_settings.magazines == BENCH_MAGAZINES_OFF ? ZCMEM_HAL_NO_MAGAZINES : 0,
+      .flags = bench_settings.magazines == BENCH_MAGAZINES_OFF ? 0 : ZCMEM_HAL_MAGAZINES,
   };
   const struct zcmem_region_config region = {
       .name = "trace",

@@ -46,11 +46,11 @@ static void *create_with(uint32_t flags, uint64_t bytes, uint64_t base, uint32_t
 }
 
 static void *hal_create(uint64_t bytes, uint64_t base, uint32_t max_live) {
-  return create_with(0, bytes, base, max_live);
+  return create_with(ZCMEM_HAL_MAGAZINES, bytes, base, max_live);
 }
 
 static void *hal_create_without(uint64_t bytes, uint64_t base, uint32_t max_live) {
-  return create_with(ZCMEM_HAL_NO_MAGAZINES, bytes, base, max_live);
+  return create_with(0, bytes, base, max_live);
 }
 
 static void hal_destroy(void *self) {

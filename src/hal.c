@@ -17,7 +17,7 @@ static size_t head_bytes(void) {
 
 static bool config_valid(const struct zcmem_hal_config *config) {
   return config != NULL && zcmem__name_valid(config->name) && config->max_regions >= 1 &&
-         config->max_regions <= MAX_REGIONS && (config->flags & ~ZCMEM_HAL_NO_MAGAZINES) == 0 &&
+         config->max_regions <= MAX_REGIONS && (config->flags & ~ZCMEM_HAL_MAGAZINES) == 0 &&
          (config->bounce_bytes == 0 ||
           (config->bounce_bytes >= BOUNCE_MIN && config->bounce_bytes <= ZCMEM__BOUNCE_MAX)) &&
          (config->lock == NULL || zcmem__lock_valid(config->lock)) &&

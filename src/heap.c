@@ -79,7 +79,7 @@ ZCMEM__HOT void make_live(struct zcmem_heap *heap, struct zcmem__block *block, u
   uint32_t slack = (uint32_t)(zcmem__heap_bytes_of(heap, quanta) - size);
   ZCMEM__PUT(block->slack, slack);
   ZCMEM__PUT(block->tag, 0u);
-  ZCMEM__PUT(block->generation, block->generation + 1u);
+  ZCMEM__PUT(block->generation, ZCMEM__GET(block->generation) + 1u);
   ZCMEM__PUT(block->use, ZCMEM__LIVE);
   heap->slack += slack;
   heap->free_quanta -= quanta;
@@ -305,7 +305,7 @@ enum zcmem_status zcmem_heap_free(struct zcmem_heap *heap, hal_addr_t addr) {
   struct zcmem__block *block = zcmem__block(heap, id);
   uint32_t now = ZCMEM__GET(block->use);
   while (ZCMEM__UNLIKELY(now != ZCMEM__LIVE ||
-                         (heap->shared != 0 && !zcmem__bits_swap(&block->use, &now, ZCMEM__CACHED)))) {
+                         (heap->shared == ZCMEM__SHARED_MANY && !zcmem__bits_swap(&block->use, &now, ZCMEM__CACHED)))) {
     if (now != ZCMEM__LIVE) {
       return (now & ZCMEM__STATE) == ZCMEM__LIVE ? ZCMEM_EBUSY : addr == HAL_NULLPTR ? ZCMEM_OK : ZCMEM_ENOENT;
     }
@@ -391,7 +391,7 @@ enum zcmem_status zcmem_heap_resize(struct zcmem_heap *heap, hal_addr_t addr, ha
   }
   uint32_t id = zcmem__heap_find(heap, addr);
   struct zcmem__block *block = zcmem__block(heap, id);
-  if (heap->shared == 0) {
+  if (heap->shared == ZCMEM__SHARED_NOT) {
     return zcmem__block_state(block) == ZCMEM__LIVE ? resize(heap, block, id, block->use, size) : ZCMEM_ENOENT;
   }
   /* A use, and a new generation, keep those away that take a block by what they saw of it before. */
@@ -404,7 +404,7 @@ enum zcmem_status zcmem_heap_resize(struct zcmem_heap *heap, hal_addr_t addr, ha
       return ZCMEM_EBUSY;
     }
   } while (!zcmem__bits_swap(&block->use, &use, use + ZCMEM__TRANSFER));
-  ZCMEM__PUT(block->generation, block->generation + 1u);
+  ZCMEM__PUT(block->generation, ZCMEM__GET(block->generation) + 1u);
   enum zcmem_status status = resize(heap, block, id, use, size);
   use += ZCMEM__TRANSFER;
   while (!zcmem__bits_swap(&block->use, &use, use - ZCMEM__TRANSFER)) {

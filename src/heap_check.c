@@ -54,14 +54,14 @@ static bool check_header(struct checker *check, size_t bytes) {
       heap->live > at->max_blocks) {
     return fail(check, "I1: a count is beyond its table");
   }
-  return (heap->shared <= 1u && heap->reserved2 == 0) || fail(check, "I1: a reserved field is not 0");
+  return (heap->shared <= ZCMEM__SHARED_MANY && heap->reserved2 == 0) || fail(check, "I1: a reserved field is not 0");
 }
 
 /* I4: a live block, a zombie, or one that a magazine keeps. Its slack is less than a quantum, or just one if it is a
  * block of no bytes. */
 static bool check_live(struct checker *check, const struct zcmem__block *block, uint64_t *slack) {
   if (block->use == ZCMEM__CACHED) {
-    return check->heap->shared == 1u || fail(check, "I4: a cached block in a heap without magazines");
+    return check->heap->shared != ZCMEM__SHARED_NOT || fail(check, "I4: a cached block in a heap without magazines");
   }
   if (zcmem__block_state(block) != ZCMEM__LIVE && zcmem__block_state(block) != ZCMEM__ZOMBIE) {
     return fail(check, "I4: a block of the chain has no state");

@@ -81,7 +81,7 @@ struct zcmem__block {
 #define ZCMEM__CACHED ZCMEM__PIN /* of state unused, though in the chain: kept in a magazine, live for nobody */
 
 ZCMEM__INLINE enum zcmem__state zcmem__block_state(const struct zcmem__block *block) {
-  return (enum zcmem__state)(block->use & ZCMEM__STATE);
+  return (enum zcmem__state)(ZCMEM__GET(block->use) & ZCMEM__STATE);
 }
 
 #define ZCMEM__PAGE 8u /* entries of a page of a wide bin */
@@ -139,6 +139,14 @@ struct zcmem__layout {
   uint32_t top_words;               /* words of the bitmap's last level */
 };
 
+/*
+ * Threads make LIVE blocks CACHED without the lock (magazine.h), so `use` changes by compare-and-swap. While there is
+ * but one such thread, its own frees need none when they take the lock.
+ */
+#define ZCMEM__SHARED_NOT 0u
+#define ZCMEM__SHARED_ONE 1u
+#define ZCMEM__SHARED_MANY 2u
+
 /* The counters on the first line and what every call needs of the layout on the second. */
 struct zcmem_heap {
   _Alignas(ZCMEM__LINE) uint64_t magic;
@@ -152,7 +160,7 @@ struct zcmem_heap {
   uint32_t pages;
   uint32_t unused_table; /* and for the index's tables */
   uint32_t tables;
-  uint32_t shared; /* 1: other threads make LIVE blocks CACHED without the lock, so `use` changes by compare-and-swap */
+  uint32_t shared; /* ZCMEM__SHARED_*: what other threads may do without the lock */
   uint64_t slack;  /* sum of the live blocks' slack */
   uint64_t reserved2;
   struct zcmem__layout at;

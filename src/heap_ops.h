@@ -25,12 +25,17 @@ ZCMEM__INLINE uint32_t zcmem__heap_find(const struct zcmem_heap *heap, hal_addr_
 /* Makes a block that is in the chain but not free, and that nobody uses, free. */
 void zcmem__heap_release(struct zcmem_heap *heap, uint32_t id);
 
+/* Bytes that are not free. */
+ZCMEM__INLINE hal_size_t zcmem__heap_in_use(const struct zcmem_heap *heap) {
+  return zcmem__heap_bytes_of(heap, heap->at.quanta - heap->free_quanta);
+}
+
 /* As zcmem_heap_alloc; the answer is the descriptor. */
 enum zcmem_status zcmem__heap_take(struct zcmem_heap *heap, hal_size_t size, hal_size_t align, uint32_t *id);
 
 /* Makes *use, which was *now, `wanted`; false: it has changed, and *now is what it is. */
 ZCMEM__INLINE bool zcmem__heap_swap(const struct zcmem_heap *heap, uint32_t *use, uint32_t *now, uint32_t wanted) {
-  if (ZCMEM__UNLIKELY(heap->shared != 0)) {
+  if (ZCMEM__UNLIKELY(heap->shared != ZCMEM__SHARED_NOT)) {
     return zcmem__bits_swap(use, now, wanted);
   }
   ZCMEM__PUT(*use, wanted);

@@ -4,15 +4,16 @@
 
 #define SHARE_DEFAULT 32u /* of 256 */
 #define SHARE_MOST 256u
+#define STEP 64u /* blocks that are given back in one hold of the lock */
 
 bool zcmem__keep_valid(const struct zcmem_region_config *config) {
   return config->magazine_share <= SHARE_MOST || config->magazine_share == ZCMEM_MAGAZINE_NONE;
 }
 
 #ifdef ZCMEM__MAGAZINES
-/* Whether the HAL's regions may have magazines. Without a lock there is one thread, which needs none to be fast. */
+/* Whether the HAL's regions may have magazines. */
 static bool wanted(const struct zcmem_hal *hal) {
-  return (hal->flags & ZCMEM_HAL_NO_MAGAZINES) == 0 && hal->allocator.alloc != NULL &&
+  return (hal->flags & ZCMEM_HAL_MAGAZINES) != 0 && hal->allocator.alloc != NULL &&
          hal->lock_ops.lock == zcmem_lock_pthread.lock;
 }
 
@@ -62,14 +63,25 @@ uint64_t zcmem__keep_destroy(struct zcmem_hal *hal, struct zcmem__region *region
   return blocks;
 }
 
-void zcmem__keep_settle(struct zcmem__region *region, uint64_t *blocks, uint64_t *quanta) {
-  *blocks = 0;
-  *quanta = 0;
-  if (region->depot != NULL) {
-    zcmem__magazines_revoke(region);
-    zcmem__magazines_settle(region);
-    zcmem__magazines_count(region, blocks, quanta);
+enum zcmem_status zcmem__keep_settle(struct zcmem__region *region, bool give_back) {
+  if (region->depot == NULL) {
+    return ZCMEM_OK;
   }
+  zcmem__magazines_revoke(region);
+  while (give_back) {
+    zcmem__atomic_change(&region->version);
+    give_back = zcmem__magazines_drain(region, STEP) == STEP;
+    zcmem__atomic_changed(&region->version);
+    /* Others get at the lock between the steps; while the magazines are revoked nobody puts anything into them. */
+    if (give_back) {
+      zcmem__lock_drop(&region->lock);
+      if (zcmem__lock_take(&region->lock) != ZCMEM_OK) {
+        return ZCMEM_ELOCK;
+      }
+    }
+  }
+  zcmem__magazines_settle(region);
+  return ZCMEM_OK;
 }
 
 void zcmem__keep_resume(struct zcmem__region *region) {
@@ -111,10 +123,10 @@ uint64_t zcmem__keep_destroy(struct zcmem_hal *hal, struct zcmem__region *region
   return 0;
 }
 
-void zcmem__keep_settle(struct zcmem__region *region, uint64_t *blocks, uint64_t *quanta) {
+enum zcmem_status zcmem__keep_settle(struct zcmem__region *region, bool give_back) {
   (void)region;
-  *blocks = 0;
-  *quanta = 0;
+  (void)give_back;
+  return ZCMEM_OK;
 }
 
 void zcmem__keep_resume(struct zcmem__region *region) {

@@ -26,10 +26,11 @@ void zcmem__keep_init(struct zcmem__region *region, const struct zcmem_region_co
 uint64_t zcmem__keep_destroy(struct zcmem_hal *hal, struct zcmem__region *region);
 
 /*
- * With the lock held: stops all magazines of the region, makes the heap's and the region's figures complete, and tells
- * what is kept. zcmem__keep_resume lets them go on.
+ * With the lock held: stops all magazines of the region until zcmem__keep_resume and makes the heap's and the region's
+ * figures complete. give_back: empties them, too, with the lock let go now and then. ELOCK: the lock is not held, and
+ * the magazines remain stopped.
  */
-void zcmem__keep_settle(struct zcmem__region *region, uint64_t *blocks, uint64_t *quanta);
+enum zcmem_status zcmem__keep_settle(struct zcmem__region *region, bool give_back);
 void zcmem__keep_resume(struct zcmem__region *region);
 
 #endif

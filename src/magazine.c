@@ -4,21 +4,22 @@
 #ifdef ZCMEM__MAGAZINES
 #include "heap_ops.h"
 
-/* What a visit of the clock gives back at most, and how many sizes it visits. */
-#define CLOCK_BLOCKS 8u
-#define CLOCK_SIZES 2u
+/* Blocks that a call that takes the lock gives back at most, of what is not asked for any more, from each place. */
+#define CLOCK_BLOCKS 2u
+/* Blocks that it takes from the heap at most beside the one asked for. */
+#define STOCK_BLOCKS 4u
+/* For how many turns of the clock it is remembered that a size ran out, or over. */
+#define REMEMBERED 8u
+/* A trial ends with so many calls that took the lock; the shortest and the longest rest, in calls. */
+#define TRIAL 4096u
+#define REST_LEAST 8192u
+#define REST_MOST 131072u
 
-_Static_assert(ZCMEM__CHAIN_MOST >= ZCMEM__CHAIN_LEAST, "a chain of some length");
+_Static_assert(ZCMEM__ORDER_MOST < ZCMEM__ID, "an order fits beside an id");
 
 /* A region of n blocks has as many buckets of two hints, at least; so most blocks have a hint, even when all live. */
 static uint32_t bucket_bits(uint32_t max_blocks) {
   return max_blocks <= 2 ? 1 : zcmem__bits_high(max_blocks - 1u) + 1u;
-}
-
-/* Blocks of a full chain. */
-static uint32_t chain_length(uint32_t size) {
-  uint32_t most = ZCMEM__CHAIN_QUANTA / size;
-  return most > ZCMEM__CHAIN_MOST ? ZCMEM__CHAIN_MOST : most < ZCMEM__CHAIN_LEAST ? ZCMEM__CHAIN_LEAST : most;
 }
 
 static size_t head_bytes(void) {
@@ -33,7 +34,7 @@ void zcmem__depot_init(struct zcmem__depot *depot, struct zcmem__region *region,
   depot->hints = (void *)((char *)depot + head_bytes());
   depot->hint_shift = 64u - bucket_bits(region->max_blocks);
   depot->limit = (uint32_t)((uint64_t)region->heap->at.quanta * share / 256u);
-  region->heap->shared = 1;
+  region->heap->shared = ZCMEM__SHARED_ONE;
   region->depot = depot;
 }
 
@@ -42,35 +43,26 @@ void zcmem__magazines_init(struct zcmem__magazines *magazines, struct zcmem__reg
   magazines->region = region;
   magazines->heap = region->heap;
   magazines->hints = region->depot->hints;
-  magazines->hint_shift = region->depot->hint_shift;
+  magazines->hint_shift = (uint16_t)region->depot->hint_shift;
   magazines->base = region->heap->at.base;
   magazines->quanta = region->heap->at.quanta;
   magazines->quantum_shift = region->heap->at.quantum_shift;
+  magazines->next_rest = REST_LEAST;
   magazines->owner = owner;
   for (uint32_t size = 1; size <= ZCMEM__CLASSES; size++) {
-    magazines->of[size].most = (uint16_t)chain_length(size);
-    magazines->of[size].batch = 1;
+    magazines->of[size].most = 1u << ZCMEM__ORDER_LEAST;
   }
 }
 
 /* ------------------------------------------------------------------------------------------------------- hints -- */
 
-/* Where both places are taken the older hint goes: its block is freed the slow way. */
+/* Where both places are taken the older hint goes: stale ones do, in the end, or that of a block which is then freed
+   the slow way. */
 static void hint_put(struct zcmem__depot *depot, uint32_t start, uint32_t id) {
   uint32_t *bucket = depot->hints + zcmem__hint_bucket(start, depot->hint_shift);
-  if (bucket[0] != ZCMEM__NIL && bucket[0] != id) {
+  if (bucket[0] != id) {
     ZCMEM__PUT(bucket[1], bucket[0]);
-  }
-  ZCMEM__PUT(bucket[0], id);
-}
-
-static void hint_drop(struct zcmem__depot *depot, uint32_t start, uint32_t id) {
-  uint32_t *bucket = depot->hints + zcmem__hint_bucket(start, depot->hint_shift);
-  if (bucket[0] == id) {
-    ZCMEM__PUT(bucket[0], bucket[1]);
-    ZCMEM__PUT(bucket[1], ZCMEM__NIL);
-  } else if (bucket[1] == id) {
-    ZCMEM__PUT(bucket[1], ZCMEM__NIL);
+    ZCMEM__PUT(bucket[0], id);
   }
 }
 
@@ -81,7 +73,6 @@ static void to_heap(struct zcmem__region *region, uint32_t id) {
   struct zcmem__block *block = zcmem__block(region->heap, id);
   /* What was its slack stands in another's account already, and the word may have been a chain's link. */
   ZCMEM__PUT(block->slack, 0u);
-  hint_drop(region->depot, block->start, id);
   zcmem__heap_release(region->heap, id);
 }
 
@@ -111,34 +102,63 @@ static bool magazine_empty(const struct zcmem__magazine *magazine) {
   return (magazine->loaded | magazine->spare) == ZCMEM__NIL;
 }
 
-/* Takes a chain out of the depot, which has one of that size. */
-static uint32_t depot_pop(struct zcmem__region *region, uint32_t size, uint32_t count) {
+/* Takes a chain of *count blocks out of the depot, which has one of that size. */
+static uint32_t depot_pop(struct zcmem__region *region, uint32_t size, uint32_t *count) {
   struct zcmem__depot *depot = region->depot;
-  struct zcmem__depot_class *of = &depot->of[size];
-  uint32_t chain = of->top;
-  of->top = zcmem__block(region->heap, chain)->slack;
-  of->chains--;
-  depot->held -= count * size;
-  depot->blocks -= count;
+  uint32_t chain = depot->of[size].top, link = zcmem__block(region->heap, chain)->slack;
+  depot->of[size].top = zcmem__link_id(link);
+  *count = 1u << (link & (ZCMEM__ID - 1u));
+  depot->held -= *count * size;
+  depot->blocks -= *count;
   return chain;
 }
 
-static void depot_push(struct zcmem__region *region, uint32_t size, uint32_t count, uint32_t chain) {
+/* `count` is a power of two. */
+static void depot_push(struct zcmem__region *region, uint32_t size, uint32_t chain, uint32_t count) {
   struct zcmem__depot *depot = region->depot;
-  struct zcmem__depot_class *of = &depot->of[size];
-  ZCMEM__PUT(zcmem__block(region->heap, chain)->slack, of->top);
-  of->top = chain;
-  of->chains++;
-  of->used = 1;
+  ZCMEM__PUT(zcmem__block(region->heap, chain)->slack, depot->of[size].top | zcmem__bits_high(count));
+  depot->of[size].top = chain;
   depot->held += count * size;
   depot->blocks += count;
 }
 
 /* ------------------------------------------------------------------------------------------------- allowances -- */
 
-static uint32_t room(const struct zcmem__depot *depot) {
+/* Chains that are to go to the heap, a few blocks with each call that takes the lock. They count as the depot's. */
+static void condemn(struct zcmem__region *region, uint32_t size, uint32_t chain, uint32_t count) {
+  struct zcmem__depot *depot = region->depot;
+  ZCMEM__PUT(zcmem__block(region->heap, chain)->slack, depot->condemned);
+  depot->condemned = chain;
+  depot->held += count * size;
+  depot->blocks += count;
+}
+
+/* Gives up to `most` blocks of them back. Returns how many there were. */
+static uint32_t execute(struct zcmem__region *region, uint32_t most) {
+  struct zcmem__depot *depot = region->depot;
+  uint32_t count = 0;
+  for (; count < most && depot->condemned != ZCMEM__NIL; count++) {
+    uint32_t id = depot->condemned, next_chain = zcmem__block(region->heap, id)->slack;
+    uint32_t rest = id;
+    depot->held -= zcmem__block(region->heap, id)->size;
+    depot->blocks--;
+    (void)chain_pop(region, &rest);
+    if (rest != ZCMEM__NIL) {
+      ZCMEM__PUT(zcmem__block(region->heap, rest)->slack, next_chain);
+    }
+    depot->condemned = rest != ZCMEM__NIL ? rest : next_chain;
+    to_heap(region, id);
+  }
+  return count;
+}
+
+/* Of the region, and of what is not in use, the share that may be cached: where space is short, little is. */
+static uint32_t room(const struct zcmem__region *region) {
+  const struct zcmem__depot *depot = region->depot;
   uint64_t taken = (uint64_t)depot->granted + depot->held;
-  return taken < depot->limit ? (uint32_t)(depot->limit - taken) : 0;
+  uint64_t limit = depot->limit, unused = region->heap->free_quanta + taken;
+  limit = limit < unused / 4u ? limit : unused / 4u;
+  return taken < limit ? (uint32_t)(limit - taken) : 0;
 }
 
 static uint32_t portion(const struct zcmem__depot *depot) {
@@ -151,7 +171,7 @@ static bool may_hold(struct zcmem__region *region, struct zcmem__magazines *maga
   if (magazines->held + size <= magazines->allowance) {
     return true;
   }
-  uint32_t missing = magazines->held + size - magazines->allowance, left = room(depot);
+  uint32_t missing = magazines->held + size - magazines->allowance, left = room(region);
   uint32_t more = missing > portion(depot) ? missing : portion(depot);
   more = more > left ? left : more;
   if (more < missing) {
@@ -180,22 +200,21 @@ static void visit(struct zcmem__region *region, struct zcmem__magazines *magazin
     magazine->used = 0;
     return;
   }
-  magazine->batch = 1;
+  magazine->most = 1u << ZCMEM__ORDER_LEAST;
   for (uint32_t i = 0; i < CLOCK_BLOCKS && !magazine_empty(magazine); i++) {
     to_heap(region, magazine_pop(magazines, size));
   }
 }
 
+/* A chain goes back if nobody ran out of its size of late. */
 static void visit_depot(struct zcmem__region *region, uint32_t size) {
   struct zcmem__depot_class *of = &region->depot->of[size];
-  if (of->used != 0) {
-    of->used = 0;
-  } else if (of->chains > 0) {
-    uint32_t chain = depot_pop(region, size, chain_length(size));
-    while (chain != ZCMEM__NIL) {
-      to_heap(region, chain_pop(region, &chain));
-    }
+  if (of->ran_out == 0 && of->top != ZCMEM__NIL) {
+    uint32_t count, chain = depot_pop(region, size, &count);
+    condemn(region, size, chain, count);
   }
+  of->ran_out = (uint8_t)(of->ran_out - (of->ran_out > 0));
+  of->ran_over = (uint8_t)(of->ran_over - (of->ran_over > 0));
 }
 
 static uint32_t next_size(uint32_t *clock) {
@@ -203,73 +222,129 @@ static uint32_t next_size(uint32_t *clock) {
   return *clock;
 }
 
-/* A turn of the clock hand: with each call that takes the lock, a bounded amount of what nobody asks for goes back. */
+/* The clock hand moves on: with each call that takes the lock, a bounded amount of what nobody asks for goes back. */
 static void tick(struct zcmem__region *region, struct zcmem__magazines *magazines) {
-  for (uint32_t i = 0; i < CLOCK_SIZES; i++) {
-    visit(region, magazines, next_size(&magazines->clock));
-  }
+  visit(region, magazines, next_size(&magazines->clock));
   visit_depot(region, next_size(&region->depot->clock));
-  trim(region, magazines, 2u * portion(region->depot));
+  (void)execute(region, CLOCK_BLOCKS);
+}
+
+/* Lengthens the chains of a size of which blocks go to and fro. */
+static void adapt(struct zcmem__depot_class *of, struct zcmem__magazine *magazine, uint32_t size) {
+  uint32_t longer = 2u * magazine->most;
+  if (of->ran_out != 0 && of->ran_over != 0 && longer <= 1u << ZCMEM__ORDER_MOST &&
+      longer * size <= ZCMEM__CHAIN_QUANTA) {
+    magazine->most = (uint8_t)longer;
+    of->ran_over = 0;
+  }
+}
+
+static bool circulates(const struct zcmem__magazine *magazine) {
+  return magazine->most > 1u << ZCMEM__ORDER_LEAST;
+}
+
+/* ---------------------------------------------------------------------------------------------- trial and rest -- */
+
+bool zcmem__magazines_rest(struct zcmem__region *region, struct zcmem__magazines *magazines) {
+  if (magazines->resting > 0) {
+    magazines->resting--;
+    if (execute(region, CLOCK_BLOCKS) == 0) {
+      (void)zcmem__magazines_empty(region, magazines, CLOCK_BLOCKS);
+    }
+    return true;
+  }
+  if (++magazines->slow < TRIAL) {
+    return false;
+  }
+  uint64_t quick = magazines->allocations + magazines->frees - magazines->quick;
+  if (quick < magazines->slow) {
+    magazines->resting = magazines->next_rest;
+    magazines->next_rest = magazines->next_rest < REST_MOST ? 2u * magazines->next_rest : REST_MOST;
+  } else {
+    magazines->next_rest = REST_LEAST;
+  }
+  magazines->slow = 0;
+  magazines->quick = magazines->allocations + magazines->frees;
+  return false;
 }
 
 /* ------------------------------------------------------------------------------------------------ the slow path -- */
 
-/* A block from the heap, with its hint. */
-static enum zcmem_status from_heap(struct zcmem__region *region, hal_size_t size, uint32_t *id) {
-  enum zcmem_status status = zcmem__heap_take(region->heap, size, 1, id);
-  if (status == ZCMEM_OK) {
-    hint_put(region->depot, zcmem__block(region->heap, *id)->start, *id);
-  }
-  return status;
-}
-
-/* Some blocks more, since this size has run out before; twice as many the next time. */
+/* Some blocks more, where they are sure to be asked for. */
 static void stock_up(struct zcmem__region *region, struct zcmem__magazines *magazines, uint32_t size) {
   struct zcmem__magazine *magazine = &magazines->of[size];
-  uint32_t count = magazine->batch - 1u, id;
+  uint32_t count = magazine->most / 2u < STOCK_BLOCKS ? magazine->most / 2u : STOCK_BLOCKS, id;
   hal_size_t bytes = zcmem__heap_bytes_of(region->heap, size);
   while (count-- > 0 && may_hold(region, magazines, size) && zcmem__magazines_room(magazines, size) &&
-         from_heap(region, bytes, &id) == ZCMEM_OK) {
+         zcmem__heap_take(region->heap, bytes, 1, &id) == ZCMEM_OK) {
     struct zcmem__block *block = zcmem__block(region->heap, id);
     ZCMEM__PUT(block->use, ZCMEM__CACHED);
+    hint_put(region->depot, block->start, id);
     zcmem__magazines_push(magazines, block, id, size);
   }
-  if (magazine->batch < magazine->most / 4u) {
-    magazine->batch = (uint8_t)(2u * magazine->batch);
+}
+
+/* Loads a chain from the depot. False: it has none. */
+static bool load(struct zcmem__region *region, struct zcmem__magazines *magazines, uint32_t size) {
+  struct zcmem__magazine *magazine = &magazines->of[size];
+  uint32_t count;
+  if (region->depot->of[size].top == ZCMEM__NIL) {
+    return false;
   }
+  magazine->loaded = depot_pop(region, size, &count);
+  magazine->count = (uint8_t)count;
+  magazines->held += count * size;
+  magazines->blocks += count;
+  (void)may_hold(region, magazines, 0); /* the room that the depot has given up is there */
+  return true;
 }
 
 enum zcmem_status zcmem__magazines_refill(struct zcmem__region *region, struct zcmem__magazines *magazines,
                                           uint32_t need, hal_size_t size, hal_addr_t *addr) {
-  struct zcmem__depot *depot = region->depot;
+  struct zcmem__magazine *magazine = NULL;
   uint32_t id;
-  bool cached = magazines != NULL && depot->revokers == 0 && need <= ZCMEM__CLASSES;
-  if (cached) {
-    struct zcmem__magazine *magazine = &magazines->of[need];
+  if (magazines != NULL && region->depot->revokers == 0) {
+    magazine = &magazines->of[need];
     tick(region, magazines);
-    if (magazine_empty(magazine) && depot->of[need].chains > 0) {
-      uint32_t count = magazine->most;
-      magazine->loaded = depot_pop(region, need, count);
-      magazine->count = (uint16_t)count;
-      magazines->held += count * need;
-      magazines->blocks += count;
-      depot->of[need].used = 1;
-      (void)may_hold(region, magazines, 0); /* the room that the depot has given up is there */
-    }
-    if (zcmem__magazines_pop(magazines, need, size, addr)) {
+    region->depot->of[need].ran_out = REMEMBERED;
+    adapt(&region->depot->of[need], magazine, need);
+    if ((!magazine_empty(magazine) || load(region, magazines, need)) &&
+        zcmem__magazines_pop(magazines, need, size, addr)) {
       return ZCMEM_OK;
     }
   }
-  enum zcmem_status status = from_heap(region, size, &id);
+  enum zcmem_status status = zcmem__heap_take(region->heap, size, 1, &id);
   if (status != ZCMEM_OK) {
     return status;
   }
-  *addr = zcmem__heap_addr(region->heap, zcmem__block(region->heap, id)->start);
-  if (cached) {
-    magazines->of[need].used = 1;
-    stock_up(region, magazines, need);
+  struct zcmem__block *block = zcmem__block(region->heap, id);
+  *addr = zcmem__heap_addr(region->heap, block->start);
+  if (magazine != NULL) {
+    magazine->used |= ZCMEM__USED_PUSH;
+    if (circulates(magazine)) {
+      hint_put(region->depot, block->start, id);
+      stock_up(region, magazines, need);
+    }
   }
-  return ZCMEM_OK;
+  return status;
+}
+
+/* Where a magazine is full: puts its spare chain into the depot if somebody ran out of this size, else into the heap.
+ */
+static void unload(struct zcmem__region *region, struct zcmem__magazines *magazines, uint32_t size) {
+  struct zcmem__magazine *magazine = &magazines->of[size];
+  uint32_t chain = magazine->spare, count = magazine->spares;
+  magazine->spare = ZCMEM__NIL;
+  magazine->spares = 0;
+  magazines->held -= count * size;
+  magazines->blocks -= count;
+  trim(region, magazines, portion(region->depot));
+  /* A chain that became full when full chains had just been made shorter has any length. */
+  if (region->depot->of[size].ran_out != 0 && room(region) >= count * size && zcmem__bits_power_of_two(count)) {
+    depot_push(region, size, chain, count);
+  } else {
+    condemn(region, size, chain, count);
+  }
 }
 
 /* Finds a home for a cached block. */
@@ -277,24 +352,20 @@ static void keep(struct zcmem__region *region, struct zcmem__magazines *magazine
   struct zcmem__block *block = zcmem__block(region->heap, id);
   uint32_t size = block->size;
   struct zcmem__magazine *magazine = &magazines->of[size];
+  struct zcmem__depot_class *of = &region->depot->of[size];
   tick(region, magazines);
-  if (magazine->count == magazine->most && magazine->spare != ZCMEM__NIL) {
-    uint32_t chain = magazine->spare, quanta = magazine->spares * size;
-    magazines->held -= quanta;
-    magazines->blocks -= magazine->spares;
-    magazine->spare = ZCMEM__NIL;
-    magazine->spares = 0;
-    trim(region, magazines, portion(region->depot));
-    if (room(region->depot) >= quanta) {
-      depot_push(region, size, chain_length(size), chain);
-    } else {
-      while (chain != ZCMEM__NIL) {
-        to_heap(region, chain_pop(region, &chain));
-      }
+  if (magazine->count >= magazine->most && magazine->spare != ZCMEM__NIL) {
+    of->ran_over = REMEMBERED;
+    adapt(of, magazine, size);
+    if (of->ran_out != 0) {
+      unload(region, magazines, size);
     }
   }
   if (may_hold(region, magazines, size) && zcmem__magazines_room(magazines, size)) {
     hint_put(region->depot, block->start, id); /* for want of it we may be here */
+    if ((magazine->used & ZCMEM__USED_POP) != 0) {
+      magazines->next_rest = REST_LEAST;
+    }
     zcmem__magazines_push(magazines, block, id, size);
   } else {
     to_heap(region, id);
@@ -343,9 +414,11 @@ void zcmem__magazines_restore(struct zcmem__region *region) {
   }
 }
 
+/* Begins where it left off, so that a series of calls looks at each size once. */
 uint32_t zcmem__magazines_empty(struct zcmem__region *region, struct zcmem__magazines *magazines, uint32_t most) {
   uint32_t count = 0;
-  for (uint32_t size = 1; size <= ZCMEM__CLASSES && count < most && magazines->held > 0; size++) {
+  for (uint32_t looked = 0; looked < ZCMEM__CLASSES && count < most && magazines->held > 0; looked++) {
+    uint32_t size = next_size(&magazines->clock);
     while (count < most && !magazine_empty(&magazines->of[size])) {
       to_heap(region, magazine_pop(magazines, size));
       count++;
@@ -357,16 +430,15 @@ uint32_t zcmem__magazines_empty(struct zcmem__region *region, struct zcmem__maga
 
 uint32_t zcmem__magazines_drain(struct zcmem__region *region, uint32_t most) {
   struct zcmem__depot *depot = region->depot;
-  uint32_t count = 0;
+  uint32_t count = execute(region, most);
   for (struct zcmem__magazines *at = depot->all; at != NULL && count < most; at = at->next) {
     count += zcmem__magazines_empty(region, at, most - count);
   }
   for (uint32_t size = 1; size <= ZCMEM__CLASSES && count < most && depot->held > 0; size++) {
-    while (count < most && depot->of[size].chains > 0) {
-      uint32_t chain = depot_pop(region, size, chain_length(size));
-      for (; chain != ZCMEM__NIL; count++) {
-        to_heap(region, chain_pop(region, &chain));
-      }
+    while (count < most && depot->of[size].top != ZCMEM__NIL) {
+      uint32_t length, chain = depot_pop(region, size, &length);
+      condemn(region, size, chain, length);
+      count += execute(region, most - count);
     }
   }
   return count;
@@ -378,6 +450,7 @@ void zcmem__magazines_settle(struct zcmem__region *region) {
     region->stats.allocations += at->allocations;
     region->stats.frees += at->frees;
     at->slack = 0;
+    at->quick -= at->allocations + at->frees;
     at->allocations = 0;
     at->frees = 0;
   }

@@ -34,47 +34,58 @@
 /* Blocks of up to so many quanta are cached: 64 KiB at 128 bytes. */
 #define ZCMEM__CLASSES 512u
 
-/* The most blocks of a chain: so many of one quantum, fewer of large ones. */
-#define ZCMEM__CHAIN_MOST 32u
-#define ZCMEM__CHAIN_LEAST 4u
+/*
+ * A full chain has 1 << order blocks: two at first, and twice as many each time that a size both ran out and ran over
+ * within a turn of the clock, since then a longer chain would have helped; up to 32, or what is 2048 quanta.
+ */
+#define ZCMEM__ORDER_LEAST 1u
+#define ZCMEM__ORDER_MOST 5u
 #define ZCMEM__CHAIN_QUANTA 2048u
 
 struct zcmem__magazine {
   uint32_t loaded; /* chain that is pushed to and popped from; ZCMEM__NIL: empty */
   uint32_t spare;  /* a full chain, or empty */
-  uint16_t count;  /* blocks of the loaded chain */
-  uint8_t batch;   /* blocks to take from the heap next time */
-  uint8_t used;    /* since the last visit of the clock */
-  uint16_t most;   /* blocks of a full chain */
-  uint16_t spares; /* blocks of the spare chain: 0 or most */
+  uint8_t count;   /* blocks of the loaded chain */
+  uint8_t spares;  /* of the spare one: it may have become full when full chains were shorter */
+  uint8_t most;    /* blocks of a full chain */
+  uint8_t used;    /* since the last visit of the clock: ZCMEM__USED_* */
 };
+
+#define ZCMEM__USED_PUSH 1u /* blocks were put in, or asked for in vain */
+#define ZCMEM__USED_POP 2u  /* blocks were handed out */
 
 struct zcmem__magazines {
   _Alignas(64) struct zcmem__atomic_u32 busy; /* the thread is between enter and leave */
-  uint32_t hint_shift;
-  struct zcmem_heap *heap; /* copies of what the region has, for the fast path */
+  uint32_t resting;                           /* calls that go to the heap right away, since these are of no use */
+  struct zcmem_heap *heap;                    /* copies of what the region has, for the fast path */
   const uint32_t *hints;
   struct zcmem__region *region;
   hal_addr_t base;
   uint32_t quanta;
-  uint32_t quantum_shift;
+  uint16_t quantum_shift;
+  uint16_t hint_shift;
   uint32_t held;      /* quanta in all magazines here */
   uint32_t allowance; /* and how many there may be */
   /* What has happened here since the figures were last settled: to be added to the heap's and the region's. */
   _Alignas(64) uint64_t slack;
   uint64_t allocations;
   uint64_t frees;
-  uint64_t blocks; /* cached less handed out */
+  uint64_t blocks; /* in all magazines here */
   const void *owner;
   struct zcmem__magazines *next; /* in the region's list */
   uint32_t clock;
+  uint32_t slow;      /* calls that took the lock in this trial */
+  uint64_t quick;     /* allocations and frees that did not, at its beginning */
+  uint32_t next_rest; /* how long the next rest is */
   struct zcmem__magazine of[ZCMEM__CLASSES + 1];
 };
 
+/* A chain of the depot leads to the next one by the first block's slack, in whose low bits its order stands. */
 struct zcmem__depot_class {
-  uint32_t top; /* first chain */
-  uint16_t chains;
-  uint16_t used;
+  uint32_t top;     /* first chain */
+  uint8_t ran_out;  /* a thread found no block of this size, since the last visit of the clock */
+  uint8_t ran_over; /* a thread had no room for one */
+  uint16_t reserved;
 };
 
 struct zcmem__depot {
@@ -86,7 +97,8 @@ struct zcmem__depot {
   uint64_t blocks; /* in the depot */
   uint32_t *hints; /* start of a block -> descriptor, see zcmem__hint_find */
   uint32_t hint_shift;
-  uint32_t revokers; /* threads that have revoked all magazines */
+  uint32_t condemned; /* first of the chains that are to go to the heap */
+  uint32_t revokers;  /* threads that have revoked all magazines */
   struct zcmem__depot_class of[ZCMEM__CLASSES + 1];
 };
 
@@ -196,7 +208,7 @@ ZCMEM__INLINE bool zcmem__magazines_pop(struct zcmem__magazines *magazines, uint
   struct zcmem__block *block = zcmem__block(magazines->heap, id);
   magazine->loaded = ZCMEM__GET(block->tag);
   magazine->count--;
-  magazine->used = 1;
+  magazine->used |= ZCMEM__USED_POP;
   uint32_t slack = (uint32_t)(((uint64_t)need << magazines->quantum_shift) - size);
   ZCMEM__PUT(block->slack, slack);
   ZCMEM__PUT(block->tag, 0u);
@@ -215,7 +227,7 @@ ZCMEM__INLINE bool zcmem__magazines_room(struct zcmem__magazines *magazines, uin
   if (ZCMEM__UNLIKELY(magazines->held + size > magazines->allowance)) {
     return false;
   }
-  if (ZCMEM__UNLIKELY(magazine->count == magazine->most)) {
+  if (ZCMEM__UNLIKELY(magazine->count >= magazine->most)) {
     if (magazine->spare != ZCMEM__NIL) {
       return false;
     }
@@ -234,7 +246,7 @@ ZCMEM__INLINE void zcmem__magazines_push(struct zcmem__magazines *magazines, str
   ZCMEM__PUT(block->tag, magazine->loaded);
   magazine->loaded = id;
   magazine->count++;
-  magazine->used = 1;
+  magazine->used |= ZCMEM__USED_PUSH;
   magazines->held += size;
   magazines->blocks++;
 }
@@ -267,6 +279,12 @@ ZCMEM__INLINE bool zcmem__magazines_free(struct zcmem__magazines *magazines, hal
 
 /* -------------------------------------------------------------------------- with the region's lock: the slow path --
  */
+
+/*
+ * Counts a call that takes the lock. True: the magazines rest, and it is to go to the heap. They do after a trial in
+ * which they served fewer calls than they did not; each time longer, until a trial goes well.
+ */
+bool zcmem__magazines_rest(struct zcmem__region *region, struct zcmem__magazines *magazines);
 
 /*
  * A block of `need` quanta for `size` bytes: from the depot, or from the heap with some more for next time. magazines:

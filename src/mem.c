@@ -45,73 +45,50 @@ static enum zcmem_status alloc_drained(struct zcmem__region *region, hal_size_t 
 }
 #endif
 
-/* In the slow way: from the depot, from the heap. */
-static ZCMEM__NOINLINE enum zcmem_status alloc_locked(struct zcmem_hal *hal, struct zcmem__region *region,
-                                                      hal_size_t size, hal_size_t align, hal_addr_t *addr) {
-#ifdef ZCMEM__MAGAZINES
-  struct zcmem__magazines *mine = own_magazines(hal, region);
-#else
-  (void)hal;
-#endif
-  enum zcmem_status status = zcmem__lock_take(&region->lock);
-  if (status != ZCMEM_OK) {
-    return status;
-  }
-  zcmem__atomic_change(&region->version);
-#ifdef ZCMEM__MAGAZINES
-  uint64_t last = (size - (size != 0)) / region->quantum;
-  if (region->depot != NULL && addr != NULL && last < ZCMEM__CLASSES && zcmem__bits_power_of_two(align) &&
-      align <= region->quantum) {
-    status = zcmem__magazines_refill(region, mine, (uint32_t)last + 1u, size, addr);
-  } else {
-    status = zcmem_heap_alloc(region->heap, size, align, addr);
-  }
-#else
-  status = zcmem_heap_alloc(region->heap, size, align, addr);
-#endif
+/* Ends an allocation that holds the lock: a request that found no room is tried again without magazines. */
+ZCMEM__INLINE enum zcmem_status end_alloc(struct zcmem__region *region, hal_size_t size, hal_size_t align,
+                                          hal_addr_t *addr, enum zcmem_status status) {
   zcmem__atomic_changed(&region->version);
 #ifdef ZCMEM__MAGAZINES
-  if ((status == ZCMEM_ENOSPC || status == ZCMEM_EFRAG || status == ZCMEM_ENOMEM) && region->depot != NULL) {
+  if (ZCMEM__UNLIKELY(status != ZCMEM_OK && status != ZCMEM_EINVAL && region->depot != NULL)) {
     status = alloc_drained(region, size, align, addr, status);
     if (status == ZCMEM_ELOCK) {
       return status;
     }
   }
+#else
+  (void)size;
+  (void)align;
+  (void)addr;
 #endif
   zcmem__region_note_alloc(region, status, &region->stats.allocations);
   zcmem__lock_drop(&region->lock);
   return status;
 }
 
-static ZCMEM__NOINLINE enum zcmem_status free_locked(struct zcmem_hal *hal, struct zcmem__region *region,
-                                                     hal_addr_t addr, bool may_defer) {
-  bool deferred = false;
-#ifdef ZCMEM__MAGAZINES
-  struct zcmem__magazines *mine = own_magazines(hal, region);
-#else
-  (void)hal;
-#endif
+/* From the heap. */
+static ZCMEM__NOINLINE enum zcmem_status alloc_plain(struct zcmem__region *region, hal_size_t size, hal_size_t align,
+                                                     hal_addr_t *addr) {
   enum zcmem_status status = zcmem__lock_take(&region->lock);
-  if (status != ZCMEM_OK) {
+  if (ZCMEM__UNLIKELY(status != ZCMEM_OK)) {
     return status;
   }
   zcmem__atomic_change(&region->version);
-#ifdef ZCMEM__MAGAZINES
-  if (region->depot != NULL) {
-    status = zcmem__magazines_spill(region, mine, addr);
-  } else {
-    status = zcmem_heap_free(region->heap, addr);
-  }
-#else
-  status = zcmem_heap_free(region->heap, addr);
-#endif
-  if (status == ZCMEM_EBUSY && may_defer) {
+  status = zcmem_heap_alloc(region->heap, size, align, addr);
+  return end_alloc(region, size, align, addr, status);
+}
+
+/* Ends a free that holds the lock. */
+static enum zcmem_status end_free(struct zcmem__region *region, hal_addr_t addr, bool may_defer,
+                                  enum zcmem_status status) {
+  bool deferred = false;
+  if (ZCMEM__UNLIKELY(status == ZCMEM_EBUSY && may_defer)) {
     status = zcmem_heap_free_deferred(region->heap, addr, &deferred);
   }
   zcmem__atomic_changed(&region->version);
-  if (status != ZCMEM_OK) {
+  if (ZCMEM__UNLIKELY(status != ZCMEM_OK)) {
     region->stats.bad_frees++;
-  } else if (deferred) {
+  } else if (ZCMEM__UNLIKELY(deferred)) {
     region->stats.deferred_frees++;
   } else {
     region->stats.frees++;
@@ -120,17 +97,76 @@ static ZCMEM__NOINLINE enum zcmem_status free_locked(struct zcmem_hal *hal, stru
   return status;
 }
 
-/* --------------------------------------------------------------------------------------------- without it -- */
+/* Into the heap. */
+static ZCMEM__NOINLINE enum zcmem_status free_plain(struct zcmem__region *region, hal_addr_t addr, bool may_defer) {
+  enum zcmem_status status = zcmem__lock_take(&region->lock);
+  if (ZCMEM__UNLIKELY(status != ZCMEM_OK)) {
+    return status;
+  }
+  zcmem__atomic_change(&region->version);
+  return end_free(region, addr, may_defer, zcmem_heap_free(region->heap, addr));
+}
+
+#ifdef ZCMEM__MAGAZINES
+/* --------------------------------------------------------------------------------------- through magazines -- */
+
+/* The thread's magazines do not have the block, or the thread has no magazines. */
+static ZCMEM__NOINLINE enum zcmem_status alloc_missed(struct zcmem_hal *hal, struct zcmem__region *region,
+                                                      hal_size_t size, hal_size_t align, hal_addr_t *addr) {
+  struct zcmem__magazines *mine = own_magazines(hal, region);
+  uint64_t last = (size - (size != 0)) >> region->heap->at.quantum_shift;
+  if (mine == NULL || addr == NULL || last >= ZCMEM__CLASSES || !zcmem__bits_power_of_two(align) ||
+      align >> region->heap->at.quantum_shift > 1u) {
+    return alloc_plain(region, size, align, addr);
+  }
+  enum zcmem_status status = zcmem__lock_take(&region->lock);
+  if (status != ZCMEM_OK) {
+    return status;
+  }
+  zcmem__atomic_change(&region->version);
+  status = zcmem__magazines_rest(region, mine) ? zcmem_heap_alloc(region->heap, size, align, addr)
+                                               : zcmem__magazines_refill(region, mine, (uint32_t)last + 1u, size, addr);
+  return end_alloc(region, size, align, addr, status);
+}
+
+static ZCMEM__NOINLINE enum zcmem_status free_missed(struct zcmem_hal *hal, struct zcmem__region *region,
+                                                     hal_addr_t addr, bool may_defer) {
+  struct zcmem__magazines *mine = own_magazines(hal, region);
+  enum zcmem_status status = zcmem__lock_take(&region->lock);
+  if (status != ZCMEM_OK) {
+    return status;
+  }
+  if (mine == NULL) {
+    region->heap->shared = ZCMEM__SHARED_MANY; /* a thread without magazines is not the one that has some */
+  }
+  zcmem__atomic_change(&region->version);
+  status = mine == NULL || zcmem__magazines_rest(region, mine) ? zcmem_heap_free(region->heap, addr)
+                                                               : zcmem__magazines_spill(region, mine, addr);
+  return end_free(region, addr, may_defer, status);
+}
+
+/* Whether the call goes to the heap at once: the magazines rest, and have given back what they had. */
+ZCMEM__INLINE bool rests(struct zcmem__magazines *mine) {
+  if (ZCMEM__LIKELY(mine->resting == 0 || mine->held != 0)) {
+    return false;
+  }
+  mine->resting--;
+  return true;
+}
+#endif
 
 /* From the thread's magazines, where the alignment asks for no more than every block has. */
 ZCMEM__INLINE enum zcmem_status alloc_in(struct zcmem_hal *hal, struct zcmem__region *region, hal_size_t size,
                                          hal_size_t align, hal_addr_t *addr) {
 #ifdef ZCMEM__MAGAZINES
   struct zcmem__magazines *mine = zcmem__thread_find(region);
-  if (ZCMEM__LIKELY(mine != NULL && addr != NULL)) {
+  if (ZCMEM__LIKELY(mine != NULL)) {
+    if (ZCMEM__UNLIKELY(rests(mine))) {
+      return alloc_plain(region, size, align, addr);
+    }
     uint64_t last = (size - (size != 0)) >> mine->quantum_shift;
-    if (ZCMEM__LIKELY(last < ZCMEM__CLASSES && zcmem__bits_power_of_two(align) && align >> mine->quantum_shift <= 1u &&
-                      zcmem__magazines_enter(mine))) {
+    if (ZCMEM__LIKELY(addr != NULL && last < ZCMEM__CLASSES && zcmem__bits_power_of_two(align) &&
+                      align >> mine->quantum_shift <= 1u && mine->resting == 0 && zcmem__magazines_enter(mine))) {
       bool done = zcmem__magazines_pop(mine, (uint32_t)last + 1u, size, addr);
       zcmem__magazines_leave(mine);
       if (ZCMEM__LIKELY(done)) {
@@ -138,8 +174,13 @@ ZCMEM__INLINE enum zcmem_status alloc_in(struct zcmem_hal *hal, struct zcmem__re
       }
     }
   }
+  if (region->depot != NULL) {
+    return alloc_missed(hal, region, size, align, addr);
+  }
+#else
+  (void)hal;
 #endif
-  return alloc_locked(hal, region, size, align, addr);
+  return alloc_plain(region, size, align, addr);
 }
 
 static enum zcmem_status free_in(struct zcmem_hal *hal, hal_addr_t addr, bool may_defer) {
@@ -155,15 +196,23 @@ static enum zcmem_status free_in(struct zcmem_hal *hal, hal_addr_t addr, bool ma
   }
 #ifdef ZCMEM__MAGAZINES
   struct zcmem__magazines *mine = zcmem__thread_find(region);
-  if (ZCMEM__LIKELY(mine != NULL && zcmem__magazines_enter(mine))) {
-    bool done = zcmem__magazines_free(mine, addr);
-    zcmem__magazines_leave(mine);
-    if (ZCMEM__LIKELY(done)) {
-      return ZCMEM_OK;
+  if (ZCMEM__LIKELY(mine != NULL)) {
+    if (ZCMEM__UNLIKELY(rests(mine))) {
+      return free_plain(region, addr, may_defer);
+    }
+    if (ZCMEM__LIKELY(mine->resting == 0 && zcmem__magazines_enter(mine))) {
+      bool done = zcmem__magazines_free(mine, addr);
+      zcmem__magazines_leave(mine);
+      if (ZCMEM__LIKELY(done)) {
+        return ZCMEM_OK;
+      }
     }
   }
+  if (region->depot != NULL) {
+    return free_missed(hal, region, addr, may_defer);
+  }
 #endif
-  return free_locked(hal, region, addr, may_defer);
+  return free_plain(region, addr, may_defer);
 }
 
 /* --------------------------------------------------------------------------------------------- the calls -- */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "region.h"
+#include "heap_ops.h"
 #include <string.h>
 
 static const struct zcmem_region_ops no_ops = {0};
@@ -119,14 +120,9 @@ enum zcmem_status zcmem__region_bounds(const struct zcmem_block_info *block, hal
   return ZCMEM_OK;
 }
 
-static hal_size_t in_use(const struct zcmem__region *region) {
-  struct zcmem_heap_info info;
-  return zcmem_heap_get_info(region->heap, &info) == ZCMEM_OK ? info.size - info.free : 0;
-}
-
 void zcmem__region_note_alloc(struct zcmem__region *region, enum zcmem_status status, uint64_t *succeeded) {
   if (status == ZCMEM_OK) {
-    hal_size_t now = in_use(region);
+    hal_size_t now = zcmem__heap_in_use(region->heap);
     ++*succeeded;
     if (now > region->stats.peak) {
       region->stats.peak = now;

@@ -27,7 +27,6 @@ struct zcmem__region {
   hal_size_t size;
   unsigned char *host;              /* where the host sees byte `base`, or NULL */
   struct zcmem_heap *heap;          /* at the beginning of the image */
-  struct zcmem__atomic_u32 version; /* of the heap's blocks; odd while they change */
   struct zcmem__atomic_u32 revoked; /* 1: nobody may enter magazines */
   uint64_t serial;                  /* no other region of the process ever has it; 0: no magazines */
   uint32_t kind;
@@ -43,6 +42,8 @@ struct zcmem__region {
   char name[ZCMEM_NAME_MAX + 1];
   bool owns_image; /* it came from the HAL's allocator */
   size_t image_bytes;
+  /* From here on all changes often; what stands above is read by threads that take no lock. */
+  alignas(64) struct zcmem__atomic_u32 version; /* of the heap's blocks; odd while they change */
   struct zcmem_region_stats stats; /* the counters; the members from in_use on but peak are filled in when asked for */
   struct zcmem__lock lock;
 };

@@ -8,22 +8,22 @@
 
 static enum zcmem_status snapshot(struct zcmem__region *region, struct zcmem_region_stats *stats) {
   struct zcmem_heap_info info = {0};
-  uint64_t blocks = 0, quanta = 0;
   enum zcmem_status status = zcmem__lock_take(&region->lock);
+  if (status == ZCMEM_OK) {
+    status = zcmem__keep_settle(region, true);
+  }
   if (status != ZCMEM_OK) {
     return status;
   }
-  zcmem__keep_settle(region, &blocks, &quanta);
   *stats = region->stats;
   status = zcmem_heap_get_info(region->heap, &info);
   stats->largest = zcmem_heap_largest(region->heap);
   zcmem__keep_resume(region);
   zcmem__lock_drop(&region->lock);
-  hal_size_t kept = quanta * region->quantum;
-  stats->in_use = info.size - info.free - kept;
-  stats->requested = info.requested - kept;
-  stats->live = info.live - blocks;
-  stats->available = info.free + kept;
+  stats->in_use = info.size - info.free;
+  stats->requested = info.requested;
+  stats->live = info.live;
+  stats->available = info.free;
   return status;
 }
 
@@ -43,12 +43,13 @@ enum zcmem_status zcmem_hal_region_stats(struct zcmem_hal *hal, uint32_t index, 
 }
 
 static enum zcmem_status check_region(struct zcmem__region *region) {
-  uint64_t blocks = 0, quanta = 0;
   enum zcmem_status status = zcmem__lock_take(&region->lock);
+  if (status == ZCMEM_OK) {
+    status = zcmem__keep_settle(region, false);
+  }
   if (status != ZCMEM_OK) {
     return status;
   }
-  zcmem__keep_settle(region, &blocks, &quanta);
   status = zcmem_heap_check(region->heap);
   zcmem__keep_resume(region);
   zcmem__lock_drop(&region->lock);

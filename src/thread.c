@@ -196,6 +196,9 @@ struct zcmem__magazines *zcmem__thread_attach(struct zcmem_hal *hal, struct zcme
       hal->allocator.free(hal->allocator.ctx, mine, sizeof *mine);
       return NULL;
     }
+    if (region->depot->all != NULL) {
+      region->heap->shared = ZCMEM__SHARED_MANY;
+    }
     mine->next = region->depot->all;
     region->depot->all = mine;
     zcmem__lock_drop(&region->lock);

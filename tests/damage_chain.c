@@ -106,7 +106,7 @@ static void live_too_many(struct zcmem_heap *heap) {
   heap->live = heap->at.max_blocks + 1u;
 }
 static void header_reserved(struct zcmem_heap *heap) {
-  heap->shared = 2;
+  heap->shared = ZCMEM__SHARED_MANY + 1u;
 }
 static void header_reserved_2(struct zcmem_heap *heap) {
   heap->reserved2 = 1;

@@ -302,7 +302,11 @@ unsigned char *image_meaning(const struct image *image) {
   nothing(&m, (const char *)m.heap + header, sizeof *m.heap - header);
   NOTHING(&m, m.heap->at.base);
   NOTHING(&m, m.heap->at.quantum_shift);
-  m.mask[offsetof(struct zcmem_heap, shared)] &= (unsigned char)~1u; /* whether it has magazines nothing else says */
+  /* How it is shared nothing else says: any value but those beyond the last is right, whichever byte comes first. */
+  uint32_t shared;
+  memcpy(&shared, m.mask + offsetof(struct zcmem_heap, shared), sizeof shared);
+  shared &= ~(m.heap->shared == ZCMEM__SHARED_NOT ? 3u : 0u);
+  memcpy(m.mask + offsetof(struct zcmem_heap, shared), &shared, sizeof shared);
   blocks_meaning(&m);
   bins_meaning(&m);
   index_meaning(&m);

@@ -84,7 +84,7 @@ static void test_the_config_is_used(void **state) {
 
 static void test_a_wrong_config_is_refused(void **state) {
   struct zcmem_host_device *none = NULL;
-  struct zcmem_host_device_config config = {.flags = 2};
+  struct zcmem_host_device_config config = {.flags = 4};
   (void)state;
   assert_status(zcmem_host_device_create(NULL, NULL), ZCMEM_EINVAL);
   assert_status(zcmem_host_device_create(&config, &none), ZCMEM_EINVAL);

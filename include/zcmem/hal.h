@@ -128,13 +128,15 @@ extern ZCMEM_API const struct zcmem_lock_ops zcmem_lock_none;
 extern ZCMEM_API const struct zcmem_lock_ops zcmem_lock_pthread;
 
 /*
- * No magazines. Without this flag each thread keeps some of the blocks of up to 512 quanta that it frees, by size, and
- * allocates from these without the lock; in hosted builds for 64-bit machines, for HALs with an allocator and a lock
- * other than zcmem_lock_none. What is kept is not live for any call. No request fails because of it: before that all of
- * it is given back, also what other threads keep. A thread that ends gives back what it has; fork leaves both processes
- * a HAL in order. No call is to be made from a signal handler that interrupts another one.
+ * Magazines: each thread keeps some of the blocks of up to 512 quanta that it frees, by size, and allocates from these
+ * without the lock. In hosted builds for 64-bit machines, with an allocator and zcmem_lock_pthread; elsewhere the flag
+ * does nothing. What is kept is live for no call. No request fails because of it: before that all of it is given back,
+ * also what other threads keep. A thread that ends gives back what it has; fork leaves both processes a HAL in order.
+ * No call is to be made from a signal handler that interrupts another one.
+ * Blocks that are kept do not merge with their neighbours, so programs may need somewhat larger regions; and what a
+ * program gains depends on how soon it asks again for the sizes that it frees: README.md has figures.
  */
-#define ZCMEM_HAL_NO_MAGAZINES 0x1u
+#define ZCMEM_HAL_MAGAZINES 0x1u
 
 struct zcmem_hal_config {
   const char *name;                             /* the device's name, 1 ... ZCMEM_NAME_MAX bytes; copied */
@@ -163,6 +165,7 @@ struct zcmem_region_info {
 
 /*
  * Counters of one region since it was added. A snapshot taken under the region's lock: all figures belong together.
+ * What magazines keep is given back before, so nothing of it is in them, but for `peak`.
  * The caller sets struct_bytes to sizeof(struct zcmem_region_stats) before the call; a later version may append.
  */
 struct zcmem_region_stats {

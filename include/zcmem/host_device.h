@@ -20,6 +20,9 @@ extern "C" {
 /* DRAM is not mapped: it is reached only through read, write, copy, fill and map callbacks. */
 #define ZCMEM_HOST_DEVICE_UNMAPPED_DRAM 0x1u
 
+/* Its HAL has magazines: see ZCMEM_HAL_MAGAZINES. */
+#define ZCMEM_HOST_DEVICE_MAGAZINES 0x2u
+
 struct zcmem_host_device_config {
   const char *name;                  /* NULL: "zcmem host device" */
   hal_size_t dram_bytes;             /* 0: 256 MiB */
