@@ -181,12 +181,13 @@ static void test_a_region_over_an_alias_is_refused(void **state) {
   static struct zcmem_hal *other;
   static _Alignas(64) unsigned char image[16384], memory[16384];
   const struct zcmem_host_allocator allocator = {.alloc = alloc_beside_an_alias, .free = free_all, .ctx = &other};
-  const struct zcmem_hal_config of = {.name = "other",
-                                      .max_regions = 4,
-                                      .max_mappings = 2,
-                                      .lock = &fake_lock,
-                                      .allocator = &allocator,
-                                      .flags = ZCMEM_HAL_NO_MAGAZINES};
+  const struct zcmem_hal_config of = {
+      .name = "other",
+      .max_regions = 4,
+      .max_mappings = 2,
+      .lock = &fake_lock,
+      .allocator = &allocator,
+  };
   unsigned allocations = fake.allocations;
   struct zcmem_region_config config = {
       .name = "first", .kind = ZCMEM_KIND_DRAM, .base = 4096, .size = 2048, .max_blocks = 4, .image = image};
