@@ -25,6 +25,15 @@ ZCMEM__INLINE uint32_t zcmem__heap_find(const struct zcmem_heap *heap, hal_addr_
 /* Makes a block that is in the chain but not free, and that nobody uses, free. */
 void zcmem__heap_release(struct zcmem_heap *heap, uint32_t id);
 
+/* What a look-up needs of a live block. */
+struct zcmem__extent {
+  hal_addr_t addr;
+  hal_size_t requested;
+};
+
+/* The live block that holds the address, as zcmem_heap_find; false: none. */
+bool zcmem__heap_extent(const struct zcmem_heap *heap, hal_addr_t any, struct zcmem__extent *extent);
+
 /* Bytes that are not free. */
 ZCMEM__INLINE hal_size_t zcmem__heap_in_use(const struct zcmem_heap *heap) {
   return zcmem__heap_bytes_of(heap, heap->at.quanta - heap->free_quanta);

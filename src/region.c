@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 #include "region.h"
-#include "heap_ops.h"
 #include <string.h>
 
 static const struct zcmem_region_ops no_ops = {0};
@@ -110,14 +109,26 @@ enum zcmem_status zcmem__region_look(struct zcmem__region *region, hal_addr_t ad
   return status;
 }
 
-enum zcmem_status zcmem__region_bounds(const struct zcmem_block_info *block, hal_addr_t addr, hal_size_t size,
-                                       hal_size_t *rest) {
-  hal_size_t offset = addr - block->addr;
-  if (offset > block->requested || size > block->requested - offset) {
-    return ZCMEM_EBOUNDS;
+static ZCMEM__NOINLINE enum zcmem_status extent_locked(struct zcmem__region *region, hal_addr_t addr,
+                                                       struct zcmem__extent *extent) {
+  enum zcmem_status status = zcmem__lock_take(&region->lock);
+  if (status != ZCMEM_OK) {
+    return status;
   }
-  *rest = block->requested - offset;
-  return ZCMEM_OK;
+  status = zcmem__heap_extent(region->heap, addr, extent) ? ZCMEM_OK : ZCMEM_ENOENT;
+  zcmem__lock_drop(&region->lock);
+  return status;
+}
+
+enum zcmem_status zcmem__region_extent(struct zcmem__region *region, hal_addr_t addr, struct zcmem__extent *extent) {
+  for (uint32_t tries = 0; tries < TRIES; tries++) {
+    uint32_t version = zcmem__atomic_acquire(&region->version);
+    bool found = zcmem__heap_extent(region->heap, addr, extent);
+    if (ZCMEM__LIKELY(zcmem__atomic_unchanged(&region->version, version))) {
+      return found ? ZCMEM_OK : ZCMEM_ENOENT;
+    }
+  }
+  return extent_locked(region, addr, extent);
 }
 
 void zcmem__region_note_alloc(struct zcmem__region *region, enum zcmem_status status, uint64_t *succeeded) {

@@ -16,6 +16,7 @@
 #define ZCMEM_REGION_H
 
 #include "atomic.h"
+#include "heap_ops.h"
 #include "lock.h"
 #include <stdalign.h>
 #include <zcmem/heap.h>
@@ -89,20 +90,14 @@ bool zcmem__region_overlaps_host(const struct zcmem__region *region, const void 
 /* Whether the two regions share an address, a byte of host memory or of their images. The config's heap is valid. */
 bool zcmem__region_overlaps(const struct zcmem__region *region, const struct zcmem_region_config *config);
 
-/*
- * Whether `size` bytes from `addr` are within the bytes that were requested for the block. EBOUNDS iff not; OK: *rest
- * is the number of bytes from addr to their end.
- */
-enum zcmem_status zcmem__region_bounds(const struct zcmem_block_info *block, hal_addr_t addr, hal_size_t size,
-                                       hal_size_t *rest);
-
 /* Under the lock: counts an allocation or a resize that answered `status`. */
 void zcmem__region_note_alloc(struct zcmem__region *region, enum zcmem_status status, uint64_t *succeeded);
 
 /*
- * The live block that holds addr; OK, ENOENT, ELOCK. Without the lock, but where it is unlucky. What it tells of uses
- * may be a moment old.
+ * The live block that holds addr: the whole of it, or just where it is. OK, ENOENT, ELOCK. Without the lock, but where
+ * it is unlucky. What it tells of uses may be a moment old.
  */
+enum zcmem_status zcmem__region_extent(struct zcmem__region *region, hal_addr_t addr, struct zcmem__extent *extent);
 enum zcmem_status zcmem__region_look(struct zcmem__region *region, hal_addr_t addr, struct zcmem_block_info *info);
 
 /* Begins a transfer (see above). Statuses of zcmem_heap_begin_transfer, ELOCK; a failure is counted. */

@@ -8,8 +8,7 @@
 #define KNOWN_MAP_FLAGS (ZCMEM_MAP_READ | ZCMEM_MAP_WRITE)
 
 enum zcmem_status zcmem_mem_host(struct zcmem_hal *hal, hal_addr_t addr, hal_size_t size, void **host) {
-  struct zcmem_block_info block;
-  hal_size_t rest = 0;
+  struct zcmem__extent block;
   if (hal == NULL || host == NULL) {
     return ZCMEM_EINVAL;
   }
@@ -17,12 +16,13 @@ enum zcmem_status zcmem_mem_host(struct zcmem_hal *hal, hal_addr_t addr, hal_siz
   if (region == NULL) {
     return ZCMEM_ENOENT;
   }
-  enum zcmem_status status = zcmem__region_look(region, addr, &block);
-  if (status == ZCMEM_OK) {
-    status = zcmem__region_bounds(&block, addr, size, &rest);
-  }
+  enum zcmem_status status = zcmem__region_extent(region, addr, &block);
   if (status != ZCMEM_OK) {
     return status;
+  }
+  hal_size_t offset = addr - block.addr;
+  if (offset > block.requested || size > block.requested - offset) {
+    return ZCMEM_EBOUNDS;
   }
   if (region->host == NULL) {
     return ZCMEM_ENOTMAPPED;
@@ -32,9 +32,9 @@ enum zcmem_status zcmem_mem_host(struct zcmem_hal *hal, hal_addr_t addr, hal_siz
 }
 
 enum zcmem_status zcmem_mem_locate(struct zcmem_hal *hal, const void *ptr, struct zcmem_place *place) {
-  struct zcmem_block_info block;
+  struct zcmem__extent block;
   hal_addr_t found = 0;
-  hal_size_t mapped = UINT64_MAX, rest = 0;
+  hal_size_t mapped = UINT64_MAX, rest;
   if (hal == NULL || place == NULL) {
     return ZCMEM_EINVAL;
   }
@@ -48,12 +48,12 @@ enum zcmem_status zcmem_mem_locate(struct zcmem_hal *hal, const void *ptr, struc
       return status;
     }
   }
-  enum zcmem_status status = zcmem__region_look(region, found, &block);
+  enum zcmem_status status = zcmem__region_extent(region, found, &block);
   if (status != ZCMEM_OK) {
     return status;
   }
   /* In the unused end of the last quantum, which is out of bounds, nothing remains. */
-  (void)zcmem__region_bounds(&block, found, 0, &rest);
+  rest = found - block.addr < block.requested ? block.requested - (found - block.addr) : 0;
   *place = (struct zcmem_place){.region = (uint32_t)(region - hal->regions),
                                 .addr = found,
                                 .remaining = rest < mapped ? rest : mapped,
