@@ -84,6 +84,10 @@ struct zcmem__buffer_rest {
 /* With the lock held: the buffer of that number, or NULL. */
 struct zcmem__buffer *zcmem__buffer_find(const struct zcmem_buffers *buffers, zcmem_buffer_t buffer);
 
+/* With the lock held: puts what `like` says in an unused slot, with one reference. ENOMEM: there is none. */
+enum zcmem_status zcmem__buffer_enter(struct zcmem_buffers *buffers, const struct zcmem__buffer *like, bool is_root,
+                                      zcmem_buffer_t *number);
+
 /* The number of the buffer, or view, in a slot. */
 zcmem_buffer_t zcmem__buffer_number(const struct zcmem_buffers *buffers, uint32_t slot);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Views: who may use which bytes, and what it takes to make them visible.
+ * Views: opening and ending them, and what it takes to make their bytes visible.
  */
-#include "buffer_impl.h"
+#include "view_sets.h"
 
 _Static_assert(ZCMEM_MAP_READ == ZCMEM_BUFFER_READ && ZCMEM_MAP_WRITE == ZCMEM_BUFFER_WRITE, "a mode is a mode");
 
@@ -17,16 +17,8 @@ struct wish {
   bool of_host;
 };
 
-static struct zcmem__view *view_of(struct zcmem__interval *device) {
-  return (struct zcmem__view *)(void *)((char *)device - offsetof(struct zcmem__view, device));
-}
-
 static zcmem_view_t number_of(const struct zcmem_buffers *buffers, const struct zcmem__view *view) {
   return (zcmem_view_t)view->generation << 32 | (uint32_t)(view - buffers->views + 1);
-}
-
-static hal_size_t size_of(const struct zcmem__view *view) {
-  return view->device.last - view->device.first + 1;
 }
 
 static bool writes(const struct zcmem__view *view) {
@@ -42,81 +34,12 @@ static unsigned char *host_of(const struct zcmem__buffer *buffer, const struct z
   return buffer->host == NULL ? NULL : buffer->host + (size_t)(view->device.first - buffer->addr);
 }
 
-/* Whether it is the device's, of a shadow: one that may copy in, and out. */
-static bool of_shadow(const struct zcmem__buffer *buffer, const struct zcmem__view *view) {
-  return buffer->shadow && !view->of_host;
-}
-
-/* Whether it excludes others by device address, too: of a shadow the host sees and uses the original alone. */
-static bool touches_device(const struct zcmem__buffer *buffer, const struct zcmem__view *view) {
-  return !(buffer->shadow && view->of_host);
-}
-
 /* ---------------------------------------------------------------------------------------- with the lock held -- */
-
-/*
- * The open view that excludes one of these ranges, or NULL. The ranges that are there are exact and the one that is
- * asked for is rounded to lines, so two that share a line are found, whichever came first.
- */
-static struct zcmem__view *excluded_by(const struct zcmem_buffers *buffers, const struct zcmem__buffer *buffer,
-                                       const struct zcmem__view *wanted) {
-  hal_size_t mask = zcmem__region_line(buffer->region) - 1;
-  bool only_writers = !writes(wanted);
-  struct zcmem__interval *found = NULL;
-  if (touches_device(buffer, wanted)) {
-    found =
-        zcmem__interval_find(&buffers->device, wanted->device.first & ~mask, wanted->device.last | mask, only_writers);
-  }
-  if (found != NULL) {
-    return view_of(found);
-  }
-  if (buffer->shadow) {
-    found = zcmem__interval_find(&buffers->host, wanted->host.first, wanted->host.last, only_writers);
-  }
-  return found == NULL ? NULL : (struct zcmem__view *)(void *)((char *)found - offsetof(struct zcmem__view, host));
-}
 
 static void set_range(struct zcmem__interval *interval, uint64_t first, hal_size_t size, bool exclusive) {
   interval->first = first;
   interval->last = first + (size - 1);
   interval->exclusive = exclusive;
-}
-
-/*
- * Whether another view is just bringing in bytes of the lines that this one, which reads a shadow, is going to use. Who
- * comes later yields, so one of two is not refused; and none copies into a line where another one does.
- */
-static bool is_being_filled(const struct zcmem_buffers *buffers, const struct zcmem__buffer *buffer,
-                            const struct zcmem__view *wanted) {
-  hal_size_t mask = zcmem__region_line(buffer->region) - 1;
-  return of_shadow(buffer, wanted) && (wanted->mode & ZCMEM_BUFFER_READ) != 0 &&
-         zcmem__interval_find(&buffers->filling, wanted->device.first & ~mask, wanted->device.last | mask, false) !=
-             NULL;
-}
-
-/* Puts a view in the sets where it belongs, or takes it out. */
-static void join_sets(struct zcmem_buffers *buffers, const struct zcmem__buffer *buffer, struct zcmem__view *view) {
-  if (view->in_sets && touches_device(buffer, view)) {
-    zcmem__interval_insert(&buffers->device, &view->device);
-  }
-  if (view->in_sets && buffer->shadow) {
-    zcmem__interval_insert(&buffers->host, &view->host);
-  }
-  if (of_shadow(buffer, view)) {
-    zcmem__interval_insert(view->filled ? &buffers->filled : &buffers->filling, &view->shadow);
-  }
-}
-
-static void leave_sets(struct zcmem_buffers *buffers, const struct zcmem__buffer *buffer, struct zcmem__view *view) {
-  if (view->in_sets && touches_device(buffer, view)) {
-    zcmem__interval_remove(&buffers->device, &view->device);
-  }
-  if (view->in_sets && buffer->shadow) {
-    zcmem__interval_remove(&buffers->host, &view->host);
-  }
-  if (of_shadow(buffer, view)) {
-    zcmem__interval_remove(view->filled ? &buffers->filled : &buffers->filling, &view->shadow);
-  }
 }
 
 /* Opens a view that is in no state yet. */
@@ -151,7 +74,7 @@ static enum zcmem_status enter(struct zcmem_buffers *buffers, const struct wish 
   made->of_host = wish->of_host;
   made->in_sets = (buffer->flags & ZCMEM_BUFFER_ALIAS) == 0;
   made->filled = (mode & ZCMEM_BUFFER_READ) == 0;
-  struct zcmem__view *excluder = made->in_sets ? excluded_by(buffers, buffer, made) : NULL;
+  struct zcmem__view *excluder = made->in_sets ? zcmem__view_excluder(buffers, buffer, made) : NULL;
   if (excluder != NULL) {
     buffers->stats.refused_overlap++;
     if (other != NULL) {
@@ -159,10 +82,10 @@ static enum zcmem_status enter(struct zcmem_buffers *buffers, const struct wish 
     }
     return ZCMEM_EOVERLAP;
   }
-  if (is_being_filled(buffers, buffer, made)) {
+  if (zcmem__view_is_being_filled(buffers, buffer, made)) {
     return ZCMEM_EBUSY;
   }
-  join_sets(buffers, buffer, made);
+  zcmem__view_join(buffers, buffer, made);
   buffers->unused_view = made->next;
   made->buffer = (uint32_t)(buffer - buffers->buffers);
   made->mapped = NULL;
@@ -176,7 +99,7 @@ static enum zcmem_status enter(struct zcmem_buffers *buffers, const struct wish 
 /* Closes a view. */
 static struct zcmem__buffer_rest leave(struct zcmem_buffers *buffers, struct zcmem__view *view) {
   struct zcmem__buffer *buffer = buffer_of(buffers, view);
-  leave_sets(buffers, buffer, view);
+  zcmem__view_leave(buffers, buffer, view);
   view->generation++;
   view->next = buffers->unused_view;
   buffers->unused_view = (uint32_t)(view - buffers->views);
@@ -194,7 +117,7 @@ static void count_avoided(struct zcmem_buffers *buffers, const struct zcmem__vie
   const struct zcmem__buffer *buffer = buffer_of(buffers, view);
   if (!view->of_host && !buffer->shadow && (buffer->flags & ZCMEM_BUFFER_USE_HOST) != 0 && (view->mode & mode) != 0) {
     buffers->stats.copies_avoided += (uint64_t)by;
-    buffers->stats.bytes_avoided += (uint64_t)by * size_of(view);
+    buffers->stats.bytes_avoided += (uint64_t)by * zcmem__view_size(view);
   }
 }
 
@@ -219,7 +142,7 @@ static enum zcmem_status close_view(struct zcmem_buffers *buffers, struct zcmem_
   if (!ended) {
     count_opened(buffers, view, TAKE_BACK);
   } else if (status == ZCMEM_OK && buffer->shadow && !view->of_host) {
-    buffers->stats.bytes_copied_out += size_of(view);
+    buffers->stats.bytes_copied_out += zcmem__view_size(view);
   } else {
     count_ended(buffers, view);
   }
@@ -242,25 +165,10 @@ static enum zcmem_status next_gap(struct zcmem_buffers *buffers, struct zcmem__v
   if (status != ZCMEM_OK) {
     return status;
   }
-  hal_addr_t first = view->device.first, last = view->device.last;
   buffers->stats.bytes_copied_in += copied;
-  *step = size_of(view) - *done;
-  while (*step > 0) {
-    const struct zcmem__interval *found = zcmem__interval_find(&buffers->filled, first + *done, last, false);
-    if (found == NULL) {
-      break;
-    }
-    if (found->first > first + *done) {
-      *step = found->first - first - *done;
-      break;
-    }
-    *done = (found->last < last ? found->last : last) - first + 1;
-    *step = size_of(view) - *done;
-  }
+  *step = zcmem__view_find_gap(buffers, view, done);
   if (*step == 0) {
-    zcmem__interval_remove(&buffers->filling, &view->shadow);
-    zcmem__interval_insert(&buffers->filled, &view->shadow);
-    view->filled = true;
+    zcmem__view_set_filled(buffers, view);
   }
   zcmem__lock_drop(&buffers->lock);
   return ZCMEM_OK;
@@ -296,12 +204,12 @@ static bool has_work(const struct zcmem__buffer *buffer, const struct zcmem__vie
 static enum zcmem_status prepare(struct zcmem_buffers *buffers, struct zcmem__view *view) {
   const struct zcmem__buffer *buffer = buffer_of(buffers, view);
   if (view->of_host) {
-    return zcmem_mem_map(buffers->hal, view->device.first, size_of(view), view->mode, &view->mapped);
+    return zcmem_mem_map(buffers->hal, view->device.first, zcmem__view_size(view), view->mode, &view->mapped);
   }
   if (buffer->shadow) {
     return bring_in(buffers, view);
   }
-  return zcmem__move_flush(buffer->region, view->device.first, size_of(view), host_of(buffer, view));
+  return zcmem__move_flush(buffer->region, view->device.first, zcmem__view_size(view), host_of(buffer, view));
 }
 
 /* What comes after. */
@@ -312,9 +220,9 @@ static enum zcmem_status conclude(const struct zcmem_buffers *buffers, const str
   }
   unsigned char *host = host_of(buffer, view);
   if (buffer->shadow) {
-    return zcmem__move_read(buffer->region, host, view->device.first, size_of(view));
+    return zcmem__move_read(buffer->region, host, view->device.first, zcmem__view_size(view));
   }
-  return zcmem__move_invalidate(buffer->region, view->device.first, size_of(view), host);
+  return zcmem__move_invalidate(buffer->region, view->device.first, zcmem__view_size(view), host);
 }
 
 /* --------------------------------------------------------------------------------------------------- the calls -- */
@@ -336,7 +244,8 @@ static enum zcmem_status open_view(struct zcmem_buffers *buffers, const struct w
     zcmem__atomic_publish(&view->state, work ? ZCMEM__VIEW_COPYING : ZCMEM__VIEW_OPEN);
     count_opened(buffers, view, COUNT);
     /* Here, since one that is open may be ended by whoever guesses its number. */
-    told = (struct zcmem_view){.id = number_of(buffers, view), .addr = view->device.first, .size = size_of(view)};
+    told =
+        (struct zcmem_view){.id = number_of(buffers, view), .addr = view->device.first, .size = zcmem__view_size(view)};
     told.host = wish->of_host ? host_of(buffer_of(buffers, view), view) : NULL;
   }
   zcmem__lock_drop(&buffers->lock);
