@@ -1,72 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* L2. The heap: alloc, free, resize, reserve; split and merge. Every path is decided before the first store. */
+/* L2. The heap: alloc, free, reserve; split and merge. Every path is decided before the first store. */
 #include "bin.h"
 #include "heap_impl.h"
 #include "heap_ops.h"
+#include "heap_parts.h"
 #include "index.h"
-
-/* ---------------------------------------------------------------------------------------------- descriptors -- */
-
-/* Cannot run out: see descriptors in heap_image.c; max_blocks is what is checked. */
-ZCMEM__INLINE uint32_t take_descriptor(struct zcmem_heap *heap) {
-  uint32_t id = heap->unused;
-  if (ZCMEM__LIKELY(id != ZCMEM__NIL)) {
-    heap->unused = zcmem__block(heap, id)->next;
-    return id;
-  }
-  ZCMEM__ASSERT(heap->next_id < heap->at.descriptors * ZCMEM__ID);
-  id = heap->next_id;
-  heap->next_id = id + ZCMEM__ID;
-  return id;
-}
-
-ZCMEM__INLINE void drop_descriptor(struct zcmem_heap *heap, struct zcmem__block *block, uint32_t id) {
-  ZCMEM__PUT(block->use, ZCMEM__UNUSED);
-  ZCMEM__PUT(block->next, heap->unused);
-  heap->unused = id;
-}
-
-/*
- * The last block of the heap. Where it is free it is the tail, which is in no bin: the bins are for holes, and the tail
- * is cut only where no hole fits. What is allocated and freed at the end of the heap touches no bin at all.
- */
-ZCMEM__INLINE bool is_last(const struct zcmem__block *block) {
-  return block->next == ZCMEM__NIL;
-}
-
-/* The tail, ZCMEM__NIL: the last block is live. */
-ZCMEM__INLINE uint32_t tail_of(const struct zcmem_heap *heap) {
-  zcmem__link last = zcmem__block_const(heap, ZCMEM__NIL)->prev;
-  return zcmem__link_free(last) ? zcmem__link_id(last) : ZCMEM__NIL;
-}
-
-/* As zcmem__bin_insert, _remove and _resize of a free block that may be the tail. */
-ZCMEM__INLINE void hole_insert(struct zcmem_heap *heap, struct zcmem__block *block, uint32_t id, uint32_t size) {
-  if (!is_last(block)) {
-    zcmem__bin_insert(heap, block, id, size);
-  }
-}
-
-ZCMEM__INLINE void hole_remove(struct zcmem_heap *heap, const struct zcmem__block *block, uint32_t size) {
-  if (!is_last(block)) {
-    zcmem__bin_remove(heap, block, size);
-  }
-}
-
-ZCMEM__INLINE void hole_resize(struct zcmem_heap *heap, struct zcmem__block *block, uint32_t id, uint32_t before,
-                               uint32_t size) {
-  if (!is_last(block)) {
-    zcmem__bin_resize(heap, block, id, before, size);
-  }
-}
-
-/* Tells both neighbours who stands beside them, and whether it is free. */
-ZCMEM__INLINE void link_neighbours(struct zcmem_heap *heap, const struct zcmem__block *block, uint32_t id,
-                                   bool is_free) {
-  zcmem__link link = zcmem__link_to(id, is_free);
-  ZCMEM__PUT(zcmem__block(heap, zcmem__link_id(block->prev))->next, link);
-  ZCMEM__PUT(zcmem__block(heap, zcmem__link_id(block->next))->prev, link);
-}
 
 /* ------------------------------------------------------------------------------------------- split and merge -- */
 
@@ -97,13 +35,13 @@ ZCMEM__HOT uint32_t carve(struct zcmem_heap *heap, uint32_t id, uint32_t need, h
   struct zcmem__block *block = zcmem__block(heap, id);
   uint32_t before = block->size, start = block->start;
   if (before == need) {
-    hole_remove(heap, block, before);
+    zcmem__heap_hole_remove(heap, block, before);
     heap->free_blocks--;
-    link_neighbours(heap, block, id, false);
+    zcmem__heap_link_neighbours(heap, block, id, false);
     make_live(heap, block, id, start, need, size);
     return id;
   }
-  uint32_t made_id = take_descriptor(heap);
+  uint32_t made_id = zcmem__heap_take_descriptor(heap);
   struct zcmem__block *made = zcmem__block(heap, made_id);
   ZCMEM__PUT(made->start, start);
   ZCMEM__PUT(made->size, need);
@@ -113,7 +51,7 @@ ZCMEM__HOT uint32_t carve(struct zcmem_heap *heap, uint32_t id, uint32_t need, h
   ZCMEM__PUT(block->start, start + need);
   ZCMEM__PUT(block->size, before - need);
   ZCMEM__PUT(block->prev, zcmem__link_to(made_id, false));
-  hole_resize(heap, block, id, before, before - need);
+  zcmem__heap_hole_resize(heap, block, id, before, before - need);
   make_live(heap, made, made_id, start, need, size);
   return made_id;
 }
@@ -127,7 +65,7 @@ ZCMEM__HOT uint32_t carve(struct zcmem_heap *heap, uint32_t id, uint32_t need, h
 static uint32_t split_free(struct zcmem_heap *heap, uint32_t id, uint32_t gap) {
   struct zcmem__block *block = zcmem__block(heap, id);
   uint32_t before = block->size;
-  uint32_t rest_id = take_descriptor(heap);
+  uint32_t rest_id = zcmem__heap_take_descriptor(heap);
   struct zcmem__block *rest = zcmem__block(heap, rest_id);
   ZCMEM__PUT(rest->start, block->start + gap);
   ZCMEM__PUT(rest->size, before - gap);
@@ -138,7 +76,7 @@ static uint32_t split_free(struct zcmem_heap *heap, uint32_t id, uint32_t gap) {
   ZCMEM__PUT(block->next, zcmem__link_to(rest_id, true));
   ZCMEM__PUT(block->size, gap);
   heap->free_blocks++;
-  if (is_last(rest)) { /* it was the tail; what is before its rest is a hole now */
+  if (zcmem__heap_is_last(rest)) { /* it was the tail; what is before its rest is a hole now */
     zcmem__bin_insert(heap, block, id, gap);
   } else {
     zcmem__bin_resize(heap, block, id, before, gap);
@@ -146,15 +84,6 @@ static uint32_t split_free(struct zcmem_heap *heap, uint32_t id, uint32_t gap) {
   }
   return rest_id;
 }
-
-/* Makes a block of `size` quanta between two live ones, whose links are right already, a free one. */
-ZCMEM__INLINE void make_free(struct zcmem_heap *heap, struct zcmem__block *block, uint32_t id, uint32_t size) {
-  ZCMEM__PUT(block->use, ZCMEM__FREE);
-  heap->free_blocks++;
-  link_neighbours(heap, block, id, true);
-  hole_insert(heap, block, id, size);
-}
-
 /*
  * Makes a block that is neither live nor free a free one and merges it with its free neighbours. Which there are its
  * own links say; a neighbour that is not free is only stored to, never read.
@@ -171,21 +100,21 @@ ZCMEM__HOT void merge(struct zcmem_heap *heap, struct zcmem__block *block, uint3
     uint32_t prev_id = zcmem__link_id(prev_link);
     struct zcmem__block *prev = zcmem__block(heap, prev_id);
     uint32_t before = prev->size;
-    drop_descriptor(heap, block, id);
+    zcmem__heap_drop_descriptor(heap, block, id);
     if (zcmem__link_free(next_link)) {
       uint32_t next_id = zcmem__link_id(next_link);
       struct zcmem__block *next = zcmem__block(heap, next_id);
-      hole_remove(heap, next, next->size);
+      zcmem__heap_hole_remove(heap, next, next->size);
       heap->free_blocks--;
       size += next->size;
       next_link = next->next;
-      drop_descriptor(heap, next, next_id);
+      zcmem__heap_drop_descriptor(heap, next, next_id);
     }
     size += before;
     ZCMEM__PUT(prev->size, size);
     ZCMEM__PUT(prev->next, next_link);
     ZCMEM__PUT(zcmem__block(heap, zcmem__link_id(next_link))->prev, prev_link);
-    if (is_last(prev)) { /* a hole no more */
+    if (zcmem__heap_is_last(prev)) { /* a hole no more */
       zcmem__bin_remove(heap, prev, before);
     } else {
       zcmem__bin_resize(heap, prev, prev_id, before, size);
@@ -198,10 +127,10 @@ ZCMEM__HOT void merge(struct zcmem_heap *heap, struct zcmem__block *block, uint3
     ZCMEM__PUT(next->size, before + size);
     ZCMEM__PUT(next->prev, prev_link);
     ZCMEM__PUT(zcmem__block(heap, zcmem__link_id(prev_link))->next, next_link);
-    drop_descriptor(heap, block, id);
-    hole_resize(heap, next, next_id, before, before + size);
+    zcmem__heap_drop_descriptor(heap, block, id);
+    zcmem__heap_hole_resize(heap, next, next_id, before, before + size);
   } else {
-    make_free(heap, block, id, size);
+    zcmem__heap_make_free(heap, block, id, size);
   }
 }
 
@@ -225,17 +154,6 @@ void zcmem__heap_release(struct zcmem_heap *heap, uint32_t id) {
 
 /* ------------------------------------------------------------------------------------------------- the calls -- */
 
-/* Quanta for `size` bytes, one at least; false iff the heap, were it empty, would not have as many. */
-ZCMEM__INLINE bool quanta_of(const struct zcmem_heap *heap, hal_size_t size, uint32_t *quanta) {
-  uint64_t last = (size - (size != 0)) >> heap->at.quantum_shift;
-  *quanta = (uint32_t)last + 1u;
-  return last < heap->at.quanta;
-}
-
-static enum zcmem_status no_room(const struct zcmem_heap *heap, uint32_t need) {
-  return need > heap->free_quanta ? ZCMEM_ENOSPC : ZCMEM_EFRAG;
-}
-
 /* An alignment above the quantum: the gap before the aligned start stays free. */
 static ZCMEM__NOINLINE enum zcmem_status take_aligned(struct zcmem_heap *heap, hal_size_t size, uint32_t need,
                                                       hal_size_t align, uint32_t *taken) {
@@ -243,9 +161,9 @@ static ZCMEM__NOINLINE enum zcmem_status take_aligned(struct zcmem_heap *heap, h
   uint64_t offset = heap->at.base >> heap->at.quantum_shift;
   uint32_t id = zcmem__bin_fit_aligned(heap, need, offset, mask);
   if (id == ZCMEM__NIL) {
-    id = tail_of(heap);
+    id = zcmem__heap_tail_of(heap);
     if (id == ZCMEM__NIL || !zcmem__block_holds(zcmem__block(heap, id), need, offset, mask)) {
-      return no_room(heap, need);
+      return zcmem__heap_no_room(heap, need);
     }
   }
   uint32_t gap = (uint32_t)((0u - (offset + zcmem__block(heap, id)->start)) & mask);
@@ -264,7 +182,7 @@ ZCMEM__HOT enum zcmem_status take(struct zcmem_heap *heap, hal_size_t size, hal_
     return ZCMEM_ENOMEM;
   }
   uint32_t need;
-  if (ZCMEM__UNLIKELY(!quanta_of(heap, size, &need))) {
+  if (ZCMEM__UNLIKELY(!zcmem__heap_quanta_of(heap, size, &need))) {
     return ZCMEM_ENOSPC;
   }
   if (ZCMEM__UNLIKELY(align >> heap->at.quantum_shift > 1u)) {
@@ -272,9 +190,9 @@ ZCMEM__HOT enum zcmem_status take(struct zcmem_heap *heap, hal_size_t size, hal_
   }
   uint32_t id = zcmem__bin_fit(heap, need);
   if (id == ZCMEM__NIL) {
-    id = tail_of(heap);
+    id = zcmem__heap_tail_of(heap);
     if (ZCMEM__UNLIKELY(zcmem__block(heap, id)->size < need)) { /* the sentinel's is 0 */
-      return no_room(heap, need);
+      return zcmem__heap_no_room(heap, need);
     }
   }
   *taken = carve(heap, id, need, size);
@@ -314,110 +232,13 @@ enum zcmem_status zcmem_heap_free(struct zcmem_heap *heap, hal_addr_t addr) {
   return ZCMEM_OK;
 }
 
-/*
- * Moves the border between a live block and the free space behind it.
- *
- *   shrink  [ ---- this ---- ][ live ]  =>  [ this ][ --- free --- ][ live ]
- *           [ ---- this ---- ][ free ]  =>  [ this ][ ------- free ------- ]
- *   grow    [ this ][ ---- free ---- ]  =>  [ ----- this ----- ][ -- free -- ]   (or all of it)
- */
-static void shrink(struct zcmem_heap *heap, struct zcmem__block *block, uint32_t id, uint32_t less) {
-  heap->free_quanta += less;
-  ZCMEM__PUT(block->size, block->size - less);
-  if (zcmem__link_free(block->next)) {
-    uint32_t next_id = zcmem__link_id(block->next);
-    struct zcmem__block *next = zcmem__block(heap, next_id);
-    ZCMEM__PUT(next->start, next->start - less);
-    ZCMEM__PUT(next->size, next->size + less);
-    hole_resize(heap, next, next_id, next->size - less, next->size);
-    return;
-  }
-  uint32_t rest_id = take_descriptor(heap);
-  struct zcmem__block *rest = zcmem__block(heap, rest_id);
-  ZCMEM__PUT(rest->start, block->start + block->size);
-  ZCMEM__PUT(rest->size, less);
-  ZCMEM__PUT(rest->prev, zcmem__link_to(id, false));
-  ZCMEM__PUT(rest->next, block->next);
-  make_free(heap, rest, rest_id, less);
-}
-
-static void grow(struct zcmem_heap *heap, struct zcmem__block *block, uint32_t id, uint32_t more) {
-  uint32_t next_id = zcmem__link_id(block->next);
-  struct zcmem__block *next = zcmem__block(heap, next_id);
-  uint32_t before = next->size;
-  ZCMEM__PUT(block->size, block->size + more);
-  heap->free_quanta -= more;
-  if (before == more) {
-    hole_remove(heap, next, before);
-    heap->free_blocks--;
-    ZCMEM__PUT(block->next, next->next);
-    ZCMEM__PUT(zcmem__block(heap, zcmem__link_id(next->next))->prev, zcmem__link_to(id, false));
-    drop_descriptor(heap, next, next_id);
-  } else {
-    ZCMEM__PUT(next->start, next->start + more);
-    ZCMEM__PUT(next->size, before - more);
-    hole_resize(heap, next, next_id, before, before - more);
-  }
-}
-
-/* As zcmem_heap_resize, of a live block that nobody else may take or free meanwhile; `use` is what it was. */
-static enum zcmem_status resize(struct zcmem_heap *heap, struct zcmem__block *block, uint32_t id, uint32_t use,
-                                hal_size_t size) {
-  uint32_t need;
-  if (!quanta_of(heap, size, &need)) {
-    return ZCMEM_ENOSPC;
-  }
-  if (use != ZCMEM__LIVE && size < zcmem__heap_bytes_of(heap, block->size) - block->slack) {
-    return ZCMEM_EBUSY;
-  }
-  if (need > block->size) {
-    uint32_t more = need - block->size;
-    if (!zcmem__link_free(block->next) || zcmem__block(heap, zcmem__link_id(block->next))->size < more) {
-      return no_room(heap, more);
-    }
-    grow(heap, block, id, more);
-  } else if (need < block->size) {
-    shrink(heap, block, id, block->size - need);
-  }
-  uint32_t slack = (uint32_t)(zcmem__heap_bytes_of(heap, need) - size);
-  heap->slack += (uint64_t)slack - block->slack;
-  ZCMEM__PUT(block->slack, slack);
-  return ZCMEM_OK;
-}
-
-enum zcmem_status zcmem_heap_resize(struct zcmem_heap *heap, hal_addr_t addr, hal_size_t size) {
-  if (heap == NULL) {
-    return ZCMEM_EINVAL;
-  }
-  uint32_t id = zcmem__heap_find(heap, addr);
-  struct zcmem__block *block = zcmem__block(heap, id);
-  if (heap->shared == ZCMEM__SHARED_NOT) {
-    return zcmem__block_state(block) == ZCMEM__LIVE ? resize(heap, block, id, block->use, size) : ZCMEM_ENOENT;
-  }
-  /* A use, and a new generation, keep those away that take a block by what they saw of it before. */
-  uint32_t use = ZCMEM__GET(block->use);
-  do {
-    if ((use & ZCMEM__STATE) != ZCMEM__LIVE) {
-      return ZCMEM_ENOENT;
-    }
-    if ((use / ZCMEM__TRANSFER & ZCMEM__USE_MASK) == ZCMEM_MAX_PINS) {
-      return ZCMEM_EBUSY;
-    }
-  } while (!zcmem__bits_swap(&block->use, &use, use + ZCMEM__TRANSFER));
-  ZCMEM__PUT(block->generation, ZCMEM__GET(block->generation) + 1u);
-  enum zcmem_status status = resize(heap, block, id, use, size);
-  use += ZCMEM__TRANSFER;
-  while (!zcmem__bits_swap(&block->use, &use, use - ZCMEM__TRANSFER)) {
-  }
-  return status;
-}
-
 enum zcmem_status zcmem_heap_reserve(struct zcmem_heap *heap, hal_addr_t at, hal_size_t size) {
   if (heap == NULL || (at & (zcmem__heap_bytes_of(heap, 1) - 1u)) != 0) {
     return ZCMEM_EINVAL;
   }
   uint32_t start, need;
-  if (!zcmem__heap_quantum(heap, at, &start) || !quanta_of(heap, size, &need) || need > heap->at.quanta - start) {
+  if (!zcmem__heap_quantum(heap, at, &start) || !zcmem__heap_quanta_of(heap, size, &need) ||
+      need > heap->at.quanta - start) {
     return ZCMEM_EBOUNDS;
   }
   if (heap->live == heap->at.max_blocks) {
@@ -440,6 +261,6 @@ hal_size_t zcmem_heap_largest(const struct zcmem_heap *heap) {
   if (heap == NULL || heap->live == heap->at.max_blocks) {
     return 0;
   }
-  uint32_t hole = zcmem__bin_largest(heap), tail = zcmem__block_const(heap, tail_of(heap))->size;
+  uint32_t hole = zcmem__bin_largest(heap), tail = zcmem__block_const(heap, zcmem__heap_tail_of(heap))->size;
   return zcmem__heap_bytes_of(heap, hole > tail ? hole : tail);
 }

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT */
+/* L2. Resizing in place: the border between a live block and what is free behind it. Decided before the first store. */
+#include "heap_ops.h"
+#include "heap_parts.h"
+
+/*
+ * Moves the border between a live block and the free space behind it.
+ *
+ *   shrink  [ ---- this ---- ][ live ]  =>  [ this ][ --- free --- ][ live ]
+ *           [ ---- this ---- ][ free ]  =>  [ this ][ ------- free ------- ]
+ *   grow    [ this ][ ---- free ---- ]  =>  [ ----- this ----- ][ -- free -- ]   (or all of it)
+ */
+static void shrink(struct zcmem_heap *heap, struct zcmem__block *block, uint32_t id, uint32_t less) {
+  heap->free_quanta += less;
+  ZCMEM__PUT(block->size, block->size - less);
+  if (zcmem__link_free(block->next)) {
+    uint32_t next_id = zcmem__link_id(block->next);
+    struct zcmem__block *next = zcmem__block(heap, next_id);
+    ZCMEM__PUT(next->start, next->start - less);
+    ZCMEM__PUT(next->size, next->size + less);
+    zcmem__heap_hole_resize(heap, next, next_id, next->size - less, next->size);
+    return;
+  }
+  uint32_t rest_id = zcmem__heap_take_descriptor(heap);
+  struct zcmem__block *rest = zcmem__block(heap, rest_id);
+  ZCMEM__PUT(rest->start, block->start + block->size);
+  ZCMEM__PUT(rest->size, less);
+  ZCMEM__PUT(rest->prev, zcmem__link_to(id, false));
+  ZCMEM__PUT(rest->next, block->next);
+  zcmem__heap_make_free(heap, rest, rest_id, less);
+}
+
+static void grow(struct zcmem_heap *heap, struct zcmem__block *block, uint32_t id, uint32_t more) {
+  uint32_t next_id = zcmem__link_id(block->next);
+  struct zcmem__block *next = zcmem__block(heap, next_id);
+  uint32_t before = next->size;
+  ZCMEM__PUT(block->size, block->size + more);
+  heap->free_quanta -= more;
+  if (before == more) {
+    zcmem__heap_hole_remove(heap, next, before);
+    heap->free_blocks--;
+    ZCMEM__PUT(block->next, next->next);
+    ZCMEM__PUT(zcmem__block(heap, zcmem__link_id(next->next))->prev, zcmem__link_to(id, false));
+    zcmem__heap_drop_descriptor(heap, next, next_id);
+  } else {
+    ZCMEM__PUT(next->start, next->start + more);
+    ZCMEM__PUT(next->size, before - more);
+    zcmem__heap_hole_resize(heap, next, next_id, before, before - more);
+  }
+}
+
+/* As zcmem_heap_resize, of a live block that nobody else may take or free meanwhile; `use` is what it was. */
+static enum zcmem_status resize(struct zcmem_heap *heap, struct zcmem__block *block, uint32_t id, uint32_t use,
+                                hal_size_t size) {
+  uint32_t need;
+  if (!zcmem__heap_quanta_of(heap, size, &need)) {
+    return ZCMEM_ENOSPC;
+  }
+  if (use != ZCMEM__LIVE && size < zcmem__heap_bytes_of(heap, block->size) - block->slack) {
+    return ZCMEM_EBUSY;
+  }
+  if (need > block->size) {
+    uint32_t more = need - block->size;
+    if (!zcmem__link_free(block->next) || zcmem__block(heap, zcmem__link_id(block->next))->size < more) {
+      return zcmem__heap_no_room(heap, more);
+    }
+    grow(heap, block, id, more);
+  } else if (need < block->size) {
+    shrink(heap, block, id, block->size - need);
+  }
+  uint32_t slack = (uint32_t)(zcmem__heap_bytes_of(heap, need) - size);
+  heap->slack += (uint64_t)slack - block->slack;
+  ZCMEM__PUT(block->slack, slack);
+  return ZCMEM_OK;
+}
+
+enum zcmem_status zcmem_heap_resize(struct zcmem_heap *heap, hal_addr_t addr, hal_size_t size) {
+  if (heap == NULL) {
+    return ZCMEM_EINVAL;
+  }
+  uint32_t id = zcmem__heap_find(heap, addr);
+  struct zcmem__block *block = zcmem__block(heap, id);
+  if (heap->shared == ZCMEM__SHARED_NOT) {
+    return zcmem__block_state(block) == ZCMEM__LIVE ? resize(heap, block, id, block->use, size) : ZCMEM_ENOENT;
+  }
+  /* A use, and a new generation, keep those away that take a block by what they saw of it before. */
+  uint32_t use = ZCMEM__GET(block->use);
+  do {
+    if ((use & ZCMEM__STATE) != ZCMEM__LIVE) {
+      return ZCMEM_ENOENT;
+    }
+    if ((use / ZCMEM__TRANSFER & ZCMEM__USE_MASK) == ZCMEM_MAX_PINS) {
+      return ZCMEM_EBUSY;
+    }
+  } while (!zcmem__bits_swap(&block->use, &use, use + ZCMEM__TRANSFER));
+  ZCMEM__PUT(block->generation, ZCMEM__GET(block->generation) + 1u);
+  enum zcmem_status status = resize(heap, block, id, use, size);
+  use += ZCMEM__TRANSFER;
+  while (!zcmem__bits_swap(&block->use, &use, use - ZCMEM__TRANSFER)) {
+  }
+  return status;
+}
