@@ -25,15 +25,16 @@ void zcmem__barrier_pause(void);
 
 /* The owner's: marks *busy. False: it is marked already. */
 ZCMEM__INLINE bool zcmem__barrier_enter(struct zcmem__atomic_u32 *busy) {
-  if (ZCMEM__LIKELY(zcmem__barrier_kernel)) {
-    if (ZCMEM__UNLIKELY(atomic_load_explicit(&busy->value, memory_order_relaxed) != 0)) {
-      return false;
-    }
-    atomic_store_explicit(&busy->value, 1, memory_order_relaxed);
-    atomic_signal_fence(memory_order_seq_cst);
-    return true;
+  if (ZCMEM__UNLIKELY(atomic_load_explicit(&busy->value, memory_order_relaxed) != 0)) {
+    return false;
   }
-  return atomic_exchange_explicit(&busy->value, 1, memory_order_seq_cst) == 0;
+  atomic_store_explicit(&busy->value, 1, memory_order_relaxed);
+  if (ZCMEM__LIKELY(zcmem__barrier_kernel)) {
+    atomic_signal_fence(memory_order_seq_cst);
+  } else {
+    atomic_thread_fence(memory_order_seq_cst);
+  }
+  return true;
 }
 
 #endif
