@@ -55,6 +55,15 @@
 #define ZCMEM__GET(place) (*(const volatile uint32_t *)&(place))
 #define ZCMEM__PUT(place, value) (void)(*(volatile uint32_t *)&(place) = (value))
 #endif
+/*
+ * Stores the word after all that was stored before: one by which a thread that takes no lock knows a block. On hosts
+ * whose words are too small for that (magazine.h) there are no such threads.
+ */
+#if defined(__GNUC__) && __GCC_ATOMIC_INT_LOCK_FREE == 2 && UINTPTR_MAX > UINT32_MAX
+#define ZCMEM__PUT_LAST(place, value) __atomic_store_n(&(place), (value), __ATOMIC_RELEASE)
+#else
+#define ZCMEM__PUT_LAST(place, value) ZCMEM__PUT(place, value)
+#endif
 #if defined(__GNUC__) && __GCC_ATOMIC_POINTER_LOCK_FREE == 2
 #define ZCMEM__GET_POINTER(place) __atomic_load_n(&(place), __ATOMIC_RELAXED)
 #define ZCMEM__PUT_POINTER(place, value) __atomic_store_n(&(place), (value), __ATOMIC_RELAXED)

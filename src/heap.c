@@ -18,7 +18,7 @@ ZCMEM__HOT void make_live(struct zcmem_heap *heap, struct zcmem__block *block, u
   ZCMEM__PUT(block->slack, slack);
   ZCMEM__PUT(block->tag, 0u);
   ZCMEM__PUT(block->generation, ZCMEM__GET(block->generation) + 1u);
-  ZCMEM__PUT(block->use, ZCMEM__LIVE);
+  ZCMEM__PUT_LAST(block->use, ZCMEM__LIVE);
   heap->slack += slack;
   heap->free_quanta -= quanta;
   heap->live++;
