@@ -16,10 +16,10 @@ _Thread_local struct zcmem__thread_slot zcmem__thread_slots[ZCMEM__THREAD_SLOTS]
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_key_t key; /* its value is set in threads that have magazines, so that its destructor runs */
 static bool have_key;
-/* Guards the list of HALs and the serial numbers. Taken before any lock of a HAL. */
+/* Guards the list of HALs. Taken before any lock of a HAL, so never by who holds one. */
 static pthread_mutex_t registry = PTHREAD_MUTEX_INITIALIZER;
 static struct zcmem_hal *hals;
-static uint64_t serials;
+static uint64_t serials; /* handed out so far; a region gets its own while `adding` is held, so without the registry */
 
 /* Names a thread: no two that run have the same. */
 static const void *self(void) {
@@ -94,8 +94,9 @@ static void let_go_region(struct zcmem__region *region) {
   zcmem__lock_drop(&region->lock);
 }
 
-/* In the child: what other threads had is nobody's now. */
+/* In the child: what other threads had is nobody's now, and those that had revoked magazines will not restore them. */
 static void inherit_region(struct zcmem__region *region) {
+  region->depot->revokers = 1;
   for (struct zcmem__magazines *at = region->depot->all; at != NULL; at = at->next) {
     at->owner = at->owner == self() ? at->owner : NULL;
   }
@@ -157,10 +158,7 @@ void zcmem__thread_close(struct zcmem_hal *hal) {
 }
 
 uint64_t zcmem__thread_serial(void) {
-  (void)pthread_mutex_lock(&registry);
-  uint64_t serial = ++serials;
-  (void)pthread_mutex_unlock(&registry);
-  return serial;
+  return __atomic_add_fetch(&serials, 1, __ATOMIC_RELAXED);
 }
 
 /* ---------------------------------------------------------------------------------------------------------- attach --
