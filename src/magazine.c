@@ -251,6 +251,7 @@ bool zcmem__magazines_rest(struct zcmem__region *region, struct zcmem__magazines
     if (execute(region, CLOCK_BLOCKS) == 0) {
       (void)zcmem__magazines_empty(region, magazines, CLOCK_BLOCKS);
     }
+    magazines->emptied = magazines->resting > 0 && magazines->held == 0;
     return true;
   }
   if (++magazines->slow < TRIAL) {
@@ -295,7 +296,10 @@ static bool load(struct zcmem__region *region, struct zcmem__magazines *magazine
   magazine->count = (uint8_t)count;
   magazines->held += count * size;
   magazines->blocks += count;
-  (void)may_hold(region, magazines, 0); /* the room that the depot has given up is there */
+  if (!may_hold(region, magazines, 0)) { /* there is less room than before: what the depot has given up, and no more */
+    region->depot->granted += magazines->held - magazines->allowance;
+    magazines->allowance = magazines->held;
+  }
   return true;
 }
 
@@ -310,6 +314,7 @@ enum zcmem_status zcmem__magazines_refill(struct zcmem__region *region, struct z
     adapt(&region->depot->of[need], magazine, need);
     if ((!magazine_empty(magazine) || load(region, magazines, need)) &&
         zcmem__magazines_pop(magazines, need, size, addr)) {
+      magazines->allocations--; /* as all calls with the lock it is counted in the region's figures */
       return ZCMEM_OK;
     }
   }
@@ -343,6 +348,8 @@ static void unload(struct zcmem__region *region, struct zcmem__magazines *magazi
   if (region->depot->of[size].ran_out != 0 && room(region) >= count * size && zcmem__bits_power_of_two(count)) {
     depot_push(region, size, chain, count);
   } else {
+    uint32_t idle = magazines->allowance - magazines->held; /* condemned blocks take up room until they are gone */
+    trim(region, magazines, idle > count * size ? idle - count * size : 0);
     condemn(region, size, chain, count);
   }
 }

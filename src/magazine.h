@@ -66,6 +66,7 @@ struct zcmem__magazines {
   uint16_t hint_shift;
   uint32_t held;      /* quanta in all magazines here */
   uint32_t allowance; /* and how many there may be */
+  bool emptied;       /* these rest, and nothing is in them: only the thread itself ever looks at this and `resting` */
   /* What has happened here since the figures were last settled: to be added to the heap's and the region's. */
   _Alignas(64) uint64_t slack;
   uint64_t allocations;

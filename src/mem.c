@@ -43,6 +43,16 @@ static enum zcmem_status alloc_drained(struct zcmem__region *region, hal_size_t 
   zcmem__magazines_restore(region);
   return status;
 }
+
+/* With the lock held: whether the block would have more room behind it, but for one that is kept in a magazine. */
+static bool kept_behind(struct zcmem__region *region, hal_addr_t addr) {
+  struct zcmem_heap *heap = region->heap;
+  const struct zcmem__block *block = zcmem__block(heap, zcmem__heap_find(heap, addr));
+  do {
+    block = zcmem__block(heap, zcmem__link_id(block->next));
+  } while (ZCMEM__GET(block->use) == ZCMEM__FREE); /* once: two free blocks are never neighbours */
+  return ZCMEM__GET(block->use) == ZCMEM__CACHED;
+}
 #endif
 
 /* Ends an allocation that holds the lock: a request that found no room is tried again without magazines. */
@@ -147,10 +157,10 @@ static ZCMEM__NOINLINE enum zcmem_status free_missed(struct zcmem_hal *hal, stru
 
 /* Whether the call goes to the heap at once: the magazines rest, and have given back what they had. */
 ZCMEM__INLINE bool rests(struct zcmem__magazines *mine) {
-  if (ZCMEM__LIKELY(mine->resting == 0 || mine->held != 0)) {
+  if (ZCMEM__LIKELY(!mine->emptied)) {
     return false;
   }
-  mine->resting--;
+  mine->emptied = --mine->resting > 0;
   return true;
 }
 #endif
@@ -289,15 +299,50 @@ static bool grows_in_a_line(const struct zcmem__region *region, hal_addr_t addr,
          block.transfers > 0 && size > block.requested && (addr + block.requested) % line != 0;
 }
 
+static enum zcmem_status resize_locked(struct zcmem__region *region, hal_addr_t addr, hal_size_t size) {
+  zcmem__atomic_change(&region->version);
+  enum zcmem_status status =
+      grows_in_a_line(region, addr, size) ? ZCMEM_EBUSY : zcmem_heap_resize(region->heap, addr, size);
+  zcmem__atomic_changed(&region->version);
+  return status;
+}
+
+#ifdef ZCMEM__MAGAZINES
+/* As alloc_drained, for a block that found no room to grow: as long as what is behind it is kept in a magazine. */
+static enum zcmem_status resize_drained(struct zcmem__region *region, hal_addr_t addr, hal_size_t size,
+                                        enum zcmem_status status) {
+  uint32_t drained = DRAIN_STEP;
+  zcmem__magazines_revoke(region);
+  while ((status == ZCMEM_ENOSPC || status == ZCMEM_EFRAG) && drained > 0 && kept_behind(region, addr)) {
+    zcmem__atomic_change(&region->version);
+    drained = zcmem__magazines_drain(region, DRAIN_STEP);
+    zcmem__atomic_changed(&region->version);
+    zcmem__lock_drop(&region->lock);
+    if (zcmem__lock_take(&region->lock) != ZCMEM_OK) {
+      return ZCMEM_ELOCK; /* as in alloc_drained */
+    }
+    status = resize_locked(region, addr, size);
+  }
+  zcmem__magazines_restore(region);
+  return status;
+}
+#endif
+
 enum zcmem_status zcmem_mem_resize(struct zcmem_hal *hal, hal_addr_t addr, hal_size_t size) {
   struct zcmem__region *region = NULL;
   enum zcmem_status status = lock_region_of(hal, addr, &region);
   if (status != ZCMEM_OK) {
     return status;
   }
-  zcmem__atomic_change(&region->version);
-  status = grows_in_a_line(region, addr, size) ? ZCMEM_EBUSY : zcmem_heap_resize(region->heap, addr, size);
-  zcmem__atomic_changed(&region->version);
+  status = resize_locked(region, addr, size);
+#ifdef ZCMEM__MAGAZINES
+  if ((status == ZCMEM_ENOSPC || status == ZCMEM_EFRAG) && region->depot != NULL && kept_behind(region, addr)) {
+    status = resize_drained(region, addr, size, status);
+    if (status == ZCMEM_ELOCK) {
+      return status;
+    }
+  }
+#endif
   zcmem__region_note_alloc(region, status, &region->stats.resizes);
   zcmem__lock_drop(&region->lock);
   return status;
