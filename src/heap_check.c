@@ -66,7 +66,10 @@ static bool check_live(struct checker *check, const struct zcmem__block *block, 
   if (zcmem__block_state(block) != ZCMEM__LIVE && zcmem__block_state(block) != ZCMEM__ZOMBIE) {
     return fail(check, "I4: a block of the chain has no state");
   }
-  if (block->slack > zcmem__heap_bytes_of(check->heap, 1) - (block->size != 1u)) {
+  /* What a magazine hands out may be larger than it was asked for. */
+  if (check->heap->shared != ZCMEM__SHARED_NOT
+          ? block->slack > zcmem__heap_bytes_of(check->heap, block->size)
+          : block->slack > zcmem__heap_bytes_of(check->heap, 1) - (block->size != 1u)) {
     return fail(check, "I4: a live block has more slack than a quantum");
   }
   if (block->use == ZCMEM__ZOMBIE) {

@@ -293,6 +293,7 @@ static bool load(struct zcmem__region *region, struct zcmem__magazines *magazine
     return false;
   }
   magazine->loaded = depot_pop(region, size, &count);
+  magazines->stocked[size / 64u] |= zcmem__bits_one(size % 64u);
   magazine->count = (uint8_t)count;
   magazines->held += count * size;
   magazines->blocks += count;

@@ -75,9 +75,10 @@ struct zcmem__magazines {
   const void *owner;
   struct zcmem__magazines *next; /* in the region's list */
   uint32_t clock;
-  uint32_t slow;      /* calls that took the lock in this trial */
-  uint64_t quick;     /* allocations and frees that did not, at its beginning */
-  uint32_t next_rest; /* how long the next rest is */
+  uint32_t slow;                               /* calls that took the lock in this trial */
+  uint64_t quick;                              /* allocations and frees that did not, at its beginning */
+  uint32_t next_rest;                          /* how long the next rest is */
+  uint64_t stocked[ZCMEM__CLASSES / 64u + 1u]; /* bit s: there are blocks of s quanta, or there were */
   struct zcmem__magazine of[ZCMEM__CLASSES + 1];
 };
 
@@ -192,7 +193,23 @@ ZCMEM__INLINE bool zcmem__block_claim(struct zcmem__block *block, uint32_t start
                                      __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 }
 
-/* Hands out a block of `need` quanta for `size` bytes from the magazines, which are entered. False: there is none. */
+/*
+ * The next size after `need` of which there are blocks, up to an eighth more: what such a block has too much is given
+ * up until it is freed, so that fewer requests need the lock. 0: there is none.
+ */
+ZCMEM__INLINE uint32_t zcmem__magazines_larger(const struct zcmem__magazines *magazines, uint32_t need) {
+  uint32_t most = need + need / 8u, from = need + 1u;
+  most = most < ZCMEM__CLASSES ? most : ZCMEM__CLASSES;
+  uint64_t bits = magazines->stocked[from / 64u] >> from % 64u;
+  if (from % 64u != 0) { /* what of the next word belongs to the 64 sizes from `from` on */
+    bits |= from / 64u < ZCMEM__CLASSES / 64u ? magazines->stocked[from / 64u + 1u] << (64u - from % 64u) : 0;
+  }
+  uint32_t size = bits == 0 ? most + 1u : from + zcmem__bits_low64(bits);
+  return size <= most ? size : 0;
+}
+
+/* Hands out a block of `need` quanta or a few more for `size` bytes from the magazines, which are entered. False: none.
+ */
 ZCMEM__INLINE bool zcmem__magazines_pop(struct zcmem__magazines *magazines, uint32_t need, hal_size_t size,
                                         hal_addr_t *addr) {
   struct zcmem__magazine *magazine = &magazines->of[need];
@@ -200,11 +217,20 @@ ZCMEM__INLINE bool zcmem__magazines_pop(struct zcmem__magazines *magazines, uint
   if (ZCMEM__UNLIKELY(id == ZCMEM__NIL)) {
     id = magazine->spare;
     if (id == ZCMEM__NIL) {
-      return false;
+      magazines->stocked[need / 64u] &= ~zcmem__bits_one(need % 64u);
+      need = zcmem__magazines_larger(magazines, need);
+      magazine = &magazines->of[need];
+      id = magazine->loaded != ZCMEM__NIL ? magazine->loaded : magazine->spare; /* of size 0 there is none */
+      if (id == ZCMEM__NIL) {
+        magazines->stocked[need / 64u] &= ~zcmem__bits_one(need % 64u);
+        return false;
+      }
     }
-    magazine->spare = ZCMEM__NIL;
-    magazine->count = magazine->spares;
-    magazine->spares = 0;
+    if (magazine->loaded == ZCMEM__NIL) {
+      magazine->spare = ZCMEM__NIL;
+      magazine->count = magazine->spares;
+      magazine->spares = 0;
+    }
   }
   struct zcmem__block *block = zcmem__block(magazines->heap, id);
   magazine->loaded = ZCMEM__GET(block->tag);
@@ -244,6 +270,7 @@ ZCMEM__INLINE bool zcmem__magazines_room(struct zcmem__magazines *magazines, uin
 ZCMEM__INLINE void zcmem__magazines_push(struct zcmem__magazines *magazines, struct zcmem__block *block, uint32_t id,
                                          uint32_t size) {
   struct zcmem__magazine *magazine = &magazines->of[size];
+  magazines->stocked[size / 64u] |= zcmem__bits_one(size % 64u);
   ZCMEM__PUT(block->tag, magazine->loaded);
   magazine->loaded = id;
   magazine->count++;
