@@ -215,15 +215,12 @@ enum zcmem_status zcmem_heap_alloc(struct zcmem_heap *heap, hal_size_t size, hal
   return status;
 }
 
-enum zcmem_status zcmem_heap_free(struct zcmem_heap *heap, hal_addr_t addr) {
-  if (ZCMEM__UNLIKELY(heap == NULL)) {
-    return ZCMEM_EINVAL;
-  }
+/* alone: nobody but this thread takes blocks without the lock, and it is here. */
+ZCMEM__HOT enum zcmem_status free_block(struct zcmem_heap *heap, hal_addr_t addr, bool alone) {
   uint32_t start, id = zcmem__heap_find_start(heap, addr, &start);
   struct zcmem__block *block = zcmem__block(heap, id);
   uint32_t now = ZCMEM__GET(block->use);
-  while (ZCMEM__UNLIKELY(now != ZCMEM__LIVE ||
-                         (heap->shared == ZCMEM__SHARED_MANY && !zcmem__bits_swap(&block->use, &now, ZCMEM__CACHED)))) {
+  while (ZCMEM__UNLIKELY(now != ZCMEM__LIVE || (!alone && !zcmem__bits_swap(&block->use, &now, ZCMEM__CACHED)))) {
     if (now != ZCMEM__LIVE) {
       return (now & ZCMEM__STATE) == ZCMEM__LIVE ? ZCMEM_EBUSY : addr == HAL_NULLPTR ? ZCMEM_OK : ZCMEM_ENOENT;
     }
@@ -231,6 +228,16 @@ enum zcmem_status zcmem_heap_free(struct zcmem_heap *heap, hal_addr_t addr) {
   release(heap, block, id, start);
   return ZCMEM_OK;
 }
+
+enum zcmem_status zcmem_heap_free(struct zcmem_heap *heap, hal_addr_t addr) {
+  return ZCMEM__UNLIKELY(heap == NULL) ? ZCMEM_EINVAL : free_block(heap, addr, heap->shared == ZCMEM__SHARED_NOT);
+}
+
+#if UINTPTR_MAX > UINT32_MAX
+enum zcmem_status zcmem__heap_free_own(struct zcmem_heap *heap, hal_addr_t addr) {
+  return free_block(heap, addr, heap->shared != ZCMEM__SHARED_MANY);
+}
+#endif
 
 enum zcmem_status zcmem_heap_reserve(struct zcmem_heap *heap, hal_addr_t at, hal_size_t size) {
   if (heap == NULL || (at & (zcmem__heap_bytes_of(heap, 1) - 1u)) != 0) {

@@ -42,6 +42,19 @@ ZCMEM__INLINE hal_size_t zcmem__heap_in_use(const struct zcmem_heap *heap) {
 /* As zcmem_heap_alloc; the answer is the descriptor. */
 enum zcmem_status zcmem__heap_take(struct zcmem_heap *heap, hal_size_t size, hal_size_t align, uint32_t *id);
 
+/*
+ * As zcmem_heap_free, of a thread that frees without the lock, too: while no other one does (ZCMEM__SHARED_ONE) it need
+ * not swap. All that others do under the lock has to. On hosts whose words are too small for that (magazine.h) there
+ * are no such threads.
+ */
+#if UINTPTR_MAX > UINT32_MAX
+enum zcmem_status zcmem__heap_free_own(struct zcmem_heap *heap, hal_addr_t addr);
+#else
+ZCMEM__INLINE enum zcmem_status zcmem__heap_free_own(struct zcmem_heap *heap, hal_addr_t addr) {
+  return zcmem_heap_free(heap, addr);
+}
+#endif
+
 /* Makes *use, which was *now, `wanted`; false: it has changed, and *now is what it is. */
 ZCMEM__INLINE bool zcmem__heap_swap(const struct zcmem_heap *heap, uint32_t *use, uint32_t *now, uint32_t wanted) {
   if (ZCMEM__UNLIKELY(heap->shared != ZCMEM__SHARED_NOT)) {

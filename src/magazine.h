@@ -199,7 +199,7 @@ ZCMEM__INLINE bool zcmem__block_claim(struct zcmem__block *block, uint32_t start
  */
 ZCMEM__INLINE uint32_t zcmem__magazines_larger(const struct zcmem__magazines *magazines, uint32_t need) {
   uint32_t most = need + need / 8u, from = need + 1u;
-  most = most < ZCMEM__CLASSES ? most : ZCMEM__CLASSES;
+  most = magazines->quantum_shift > 25u ? need : most < ZCMEM__CLASSES ? most : ZCMEM__CLASSES; /* slack has 32 bits */
   uint64_t bits = magazines->stocked[from / 64u] >> from % 64u;
   if (from % 64u != 0) { /* what of the next word belongs to the 64 sizes from `from` on */
     bits |= from / 64u < ZCMEM__CLASSES / 64u ? magazines->stocked[from / 64u + 1u] << (64u - from % 64u) : 0;

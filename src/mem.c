@@ -114,7 +114,7 @@ static ZCMEM__NOINLINE enum zcmem_status free_plain(struct zcmem__region *region
     return status;
   }
   zcmem__atomic_change(&region->version);
-  return end_free(region, addr, may_defer, zcmem_heap_free(region->heap, addr));
+  return end_free(region, addr, may_defer, zcmem__heap_free_own(region->heap, addr));
 }
 
 #ifdef ZCMEM__MAGAZINES
@@ -150,7 +150,7 @@ static ZCMEM__NOINLINE enum zcmem_status free_missed(struct zcmem_hal *hal, stru
     region->heap->shared = ZCMEM__SHARED_MANY; /* a thread without magazines is not the one that has some */
   }
   zcmem__atomic_change(&region->version);
-  status = mine == NULL || zcmem__magazines_rest(region, mine) ? zcmem_heap_free(region->heap, addr)
+  status = mine == NULL || zcmem__magazines_rest(region, mine) ? zcmem__heap_free_own(region->heap, addr)
                                                                : zcmem__magazines_spill(region, mine, addr);
   return end_free(region, addr, may_defer, status);
 }
