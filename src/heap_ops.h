@@ -32,7 +32,16 @@ struct zcmem__extent {
 };
 
 /* The live block that holds the address, as zcmem_heap_find; false: none. */
-bool zcmem__heap_extent(const struct zcmem_heap *heap, hal_addr_t any, struct zcmem__extent *extent);
+ZCMEM__HOT bool zcmem__heap_extent(const struct zcmem_heap *heap, hal_addr_t any, struct zcmem__extent *extent) {
+  uint32_t quantum;
+  if (ZCMEM__UNLIKELY(!zcmem__heap_quantum(heap, any, &quantum))) {
+    return false;
+  }
+  const struct zcmem__block *block = zcmem__block_const(heap, zcmem__index_holder_quick(heap, quantum));
+  extent->addr = zcmem__heap_addr(heap, ZCMEM__GET(block->start));
+  extent->requested = zcmem__heap_bytes_of(heap, ZCMEM__GET(block->size)) - ZCMEM__GET(block->slack);
+  return (ZCMEM__GET(block->use) & ZCMEM__STATE) == ZCMEM__LIVE;
+}
 
 /* Bytes that are not free. */
 ZCMEM__INLINE hal_size_t zcmem__heap_in_use(const struct zcmem_heap *heap) {

@@ -40,16 +40,6 @@ enum zcmem_status zcmem_heap_find(const struct zcmem_heap *heap, hal_addr_t any,
   return ZCMEM_OK;
 }
 
-bool zcmem__heap_extent(const struct zcmem_heap *heap, hal_addr_t any, struct zcmem__extent *extent) {
-  const struct zcmem__block *block = zcmem__block_const(heap, holder(heap, any));
-  if ((ZCMEM__GET(block->use) & ZCMEM__STATE) != ZCMEM__LIVE) {
-    return false;
-  }
-  extent->addr = zcmem__heap_addr(heap, ZCMEM__GET(block->start));
-  extent->requested = zcmem__heap_bytes_of(heap, ZCMEM__GET(block->size)) - ZCMEM__GET(block->slack);
-  return true;
-}
-
 enum zcmem_status zcmem_heap_get_info(const struct zcmem_heap *heap, struct zcmem_heap_info *info) {
   if (heap == NULL || info == NULL) {
     return ZCMEM_EINVAL;

@@ -247,8 +247,7 @@ static uint32_t live_near(const struct zcmem_heap *heap, uint32_t quantum) {
   return first_of(heap, behind, behind_shift);
 }
 
-/* From a block near `quantum` along the chain to the one that holds it. */
-static uint32_t walk(const struct zcmem_heap *heap, uint32_t id, uint32_t quantum) {
+uint32_t zcmem__index_walk(const struct zcmem_heap *heap, uint32_t id, uint32_t quantum) {
   uint32_t hops = 0;
   const struct zcmem__block *block = zcmem__block_const(heap, id);
   while (ZCMEM__GET(block->start) >
@@ -269,21 +268,6 @@ static uint32_t walk(const struct zcmem_heap *heap, uint32_t id, uint32_t quantu
   return id;
 }
 
-/*
- * Most pages are no tables, and a block that starts in none of its page's quanta has one behind it within the same word
- * of the bitmap: for these the way is short, and straight.
- */
 uint32_t zcmem__index_holder(const struct zcmem_heap *heap, uint32_t quantum) {
-  const uint32_t *index = zcmem__index_const(heap);
-  uint32_t page = quantum >> heap->at.index_shift, entry = ZCMEM__GET(index[page]);
-  if (entry == 0) {
-    uint64_t bits = ZCMEM__GET64(level_of(heap, 0)[page >> 6]) >> (page & 63u);
-    if (ZCMEM__LIKELY(bits != 0)) {
-      entry = ZCMEM__GET(index[page + zcmem__bits_low64(bits)]);
-    }
-  }
-  if (ZCMEM__UNLIKELY(entry == 0 || zcmem__index_is_table(entry))) {
-    return walk(heap, live_near(heap, quantum), quantum);
-  }
-  return walk(heap, zcmem__index_first(entry), quantum);
+  return zcmem__index_walk(heap, live_near(heap, quantum), quantum);
 }

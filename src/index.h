@@ -54,8 +54,45 @@ uint32_t zcmem__index_descend(const struct zcmem_heap *heap, uint32_t entry, uin
 void zcmem__index_add_deep(struct zcmem_heap *heap, uint32_t id, uint32_t start);
 void zcmem__index_remove_deep(struct zcmem_heap *heap, uint32_t id, uint32_t start, uint32_t next);
 
-/* The block, free or live, that holds `quantum`. */
+/* The block, free or live, that holds `quantum`; from a block near it along the chain. */
 uint32_t zcmem__index_holder(const struct zcmem_heap *heap, uint32_t quantum);
+uint32_t zcmem__index_walk(const struct zcmem_heap *heap, uint32_t id, uint32_t quantum);
+
+/* `id`, or `other` if that block holds the quantum: without a branch. */
+ZCMEM__INLINE uint32_t zcmem__index_if_holds(const struct zcmem_heap *heap, uint32_t other, uint32_t quantum,
+                                             uint32_t id) {
+  const struct zcmem__block *block = zcmem__block_const(heap, other);
+  return zcmem__bits_select(quantum - ZCMEM__GET(block->start) < ZCMEM__GET(block->size), other, id);
+}
+
+/*
+ * The same for a look-up that is to be quick. Which of the blocks around the first live one of a page holds the quantum
+ * cannot be predicted, so the two before it and the two behind it are all looked at, without a branch; then look-ups
+ * that follow each other overlap, where a branch that goes wrong would make each wait for its own loads.
+ */
+ZCMEM__HOT uint32_t zcmem__index_holder_quick(const struct zcmem_heap *heap, uint32_t quantum) {
+  const uint64_t *bits = ZCMEM__CONST_TABLE(uint64_t, heap, heap->at.level_at[0]);
+  uint32_t page = quantum >> heap->at.index_shift;
+  uint64_t behind = ZCMEM__GET64(bits[page >> 6]) >> (page & 63u); /* this page, if it has any */
+  if (ZCMEM__UNLIKELY(behind == 0)) {
+    return zcmem__index_holder(heap, quantum);
+  }
+  uint32_t entry = ZCMEM__GET(zcmem__index_const(heap)[page + zcmem__bits_low64(behind)]);
+  if (ZCMEM__UNLIKELY(zcmem__index_is_table(entry))) {
+    return zcmem__index_holder(heap, quantum);
+  }
+  uint32_t first = zcmem__index_first(entry), id = ZCMEM__NIL;
+  const struct zcmem__block *block = zcmem__block_const(heap, first);
+  uint32_t prev = zcmem__link_id(ZCMEM__GET(block->prev)), next = zcmem__link_id(ZCMEM__GET(block->next));
+  uint32_t before = zcmem__link_id(ZCMEM__GET(zcmem__block_const(heap, prev)->prev));
+  uint32_t after = zcmem__link_id(ZCMEM__GET(zcmem__block_const(heap, next)->next));
+  id = zcmem__index_if_holds(heap, before, quantum, id);
+  id = zcmem__index_if_holds(heap, prev, quantum, id);
+  id = zcmem__index_if_holds(heap, after, quantum, id);
+  id = zcmem__index_if_holds(heap, next, quantum, id);
+  id = zcmem__index_if_holds(heap, first, quantum, id);
+  return ZCMEM__LIKELY(id != ZCMEM__NIL) ? id : zcmem__index_walk(heap, first, quantum);
+}
 
 /* The block that starts exactly at `quantum`, ZCMEM__NIL: none. It may be free (the chain leads through those). */
 ZCMEM__HOT uint32_t zcmem__index_at(const struct zcmem_heap *heap, uint32_t quantum) {

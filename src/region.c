@@ -85,12 +85,9 @@ bool zcmem__region_overlaps(const struct zcmem__region *region, const struct zcm
   return config->host != NULL && zcmem__region_overlaps_host(region, config->host, config->size);
 }
 
-/* How often a look-up is tried without the lock. Changes are short, so the second time is lucky in most cases. */
-#define TRIES 4u
-
 enum zcmem_status zcmem__region_look(struct zcmem__region *region, hal_addr_t addr, struct zcmem_block_info *info) {
   struct zcmem_block_info seen;
-  for (uint32_t tries = 0; tries < TRIES; tries++) {
+  for (uint32_t tries = 0; tries < ZCMEM__REGION_TRIES; tries++) {
     uint32_t version = zcmem__atomic_acquire(&region->version);
     enum zcmem_status status = zcmem_heap_find(region->heap, addr, &seen);
     if (zcmem__atomic_unchanged(&region->version, version)) {
@@ -109,8 +106,8 @@ enum zcmem_status zcmem__region_look(struct zcmem__region *region, hal_addr_t ad
   return status;
 }
 
-static ZCMEM__NOINLINE enum zcmem_status extent_locked(struct zcmem__region *region, hal_addr_t addr,
-                                                       struct zcmem__extent *extent) {
+enum zcmem_status zcmem__region_extent_locked(struct zcmem__region *region, hal_addr_t addr,
+                                              struct zcmem__extent *extent) {
   enum zcmem_status status = zcmem__lock_take(&region->lock);
   if (status != ZCMEM_OK) {
     return status;
@@ -118,17 +115,6 @@ static ZCMEM__NOINLINE enum zcmem_status extent_locked(struct zcmem__region *reg
   status = zcmem__heap_extent(region->heap, addr, extent) ? ZCMEM_OK : ZCMEM_ENOENT;
   zcmem__lock_drop(&region->lock);
   return status;
-}
-
-enum zcmem_status zcmem__region_extent(struct zcmem__region *region, hal_addr_t addr, struct zcmem__extent *extent) {
-  for (uint32_t tries = 0; tries < TRIES; tries++) {
-    uint32_t version = zcmem__atomic_acquire(&region->version);
-    bool found = zcmem__heap_extent(region->heap, addr, extent);
-    if (ZCMEM__LIKELY(zcmem__atomic_unchanged(&region->version, version))) {
-      return found ? ZCMEM_OK : ZCMEM_ENOENT;
-    }
-  }
-  return extent_locked(region, addr, extent);
 }
 
 void zcmem__region_note_alloc(struct zcmem__region *region, enum zcmem_status status, uint64_t *succeeded) {

@@ -93,11 +93,28 @@ bool zcmem__region_overlaps(const struct zcmem__region *region, const struct zcm
 /* Under the lock: counts an allocation or a resize that answered `status`. */
 void zcmem__region_note_alloc(struct zcmem__region *region, enum zcmem_status status, uint64_t *succeeded);
 
+/* How often a look-up is tried without the lock. Changes are short, so the second time is lucky in most cases. */
+#define ZCMEM__REGION_TRIES 4u
+
+enum zcmem_status zcmem__region_extent_locked(struct zcmem__region *region, hal_addr_t addr,
+                                              struct zcmem__extent *extent);
+
 /*
  * The live block that holds addr: the whole of it, or just where it is. OK, ENOENT, ELOCK. Without the lock, but where
  * it is unlucky. What it tells of uses may be a moment old.
  */
-enum zcmem_status zcmem__region_extent(struct zcmem__region *region, hal_addr_t addr, struct zcmem__extent *extent);
+ZCMEM__HOT enum zcmem_status zcmem__region_extent(struct zcmem__region *region, hal_addr_t addr,
+                                                  struct zcmem__extent *extent) {
+  for (uint32_t tries = 0; tries < ZCMEM__REGION_TRIES; tries++) {
+    uint32_t version = zcmem__atomic_acquire(&region->version);
+    bool found = zcmem__heap_extent(region->heap, addr, extent);
+    if (ZCMEM__LIKELY(zcmem__atomic_unchanged(&region->version, version))) {
+      return found ? ZCMEM_OK : ZCMEM_ENOENT;
+    }
+  }
+  return zcmem__region_extent_locked(region, addr, extent);
+}
+
 enum zcmem_status zcmem__region_look(struct zcmem__region *region, hal_addr_t addr, struct zcmem_block_info *info);
 
 /* Begins a transfer (see above). Statuses of zcmem_heap_begin_transfer, ELOCK; a failure is counted. */
