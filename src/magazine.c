@@ -17,27 +17,6 @@
 
 _Static_assert(ZCMEM__ORDER_MOST < ZCMEM__ID, "an order fits beside an id");
 
-/* A region of n blocks has as many buckets of two hints, at least; so most blocks have a hint, even when all live. */
-static uint32_t bucket_bits(uint32_t max_blocks) {
-  return max_blocks <= 2 ? 1 : zcmem__bits_high(max_blocks - 1u) + 1u;
-}
-
-static size_t head_bytes(void) {
-  return (sizeof(struct zcmem__depot) + ZCMEM__LINE - 1) / ZCMEM__LINE * ZCMEM__LINE;
-}
-
-size_t zcmem__depot_bytes(uint32_t max_blocks) {
-  return head_bytes() + ((size_t)2 * sizeof(uint32_t) << bucket_bits(max_blocks));
-}
-
-void zcmem__depot_init(struct zcmem__depot *depot, struct zcmem__region *region, uint32_t share) {
-  depot->hints = (void *)((char *)depot + head_bytes());
-  depot->hint_shift = 64u - bucket_bits(region->max_blocks);
-  depot->limit = (uint32_t)((uint64_t)region->heap->at.quanta * share / 256u);
-  region->heap->shared = ZCMEM__SHARED_ONE;
-  region->depot = depot;
-}
-
 void zcmem__magazines_init(struct zcmem__magazines *magazines, struct zcmem__region *region, const void *owner) {
   zcmem__atomic_init(&magazines->busy, 0);
   magazines->region = region;
@@ -54,35 +33,6 @@ void zcmem__magazines_init(struct zcmem__magazines *magazines, struct zcmem__reg
   }
 }
 
-/* ------------------------------------------------------------------------------------------------------- hints -- */
-
-/* Where both places are taken the older hint goes: stale ones do, in the end, or that of a block which is then freed
-   the slow way. */
-static void hint_put(struct zcmem__depot *depot, uint32_t start, uint32_t id) {
-  uint32_t *bucket = depot->hints + zcmem__hint_bucket(start, depot->hint_shift);
-  if (bucket[0] != id) {
-    ZCMEM__PUT(bucket[1], bucket[0]);
-    ZCMEM__PUT(bucket[0], id);
-  }
-}
-
-/* ---------------------------------------------------------------------------------------- blocks in and out -- */
-
-/* Gives a cached block, which no chain has any more, back to the heap. */
-static void to_heap(struct zcmem__region *region, uint32_t id) {
-  struct zcmem__block *block = zcmem__block(region->heap, id);
-  /* What was its slack stands in another's account already, and the word may have been a chain's link. */
-  ZCMEM__PUT(block->slack, 0u);
-  zcmem__heap_release(region->heap, id);
-}
-
-/* The first block of a chain of cached blocks, and the chain without it. */
-static uint32_t chain_pop(struct zcmem__region *region, uint32_t *chain) {
-  uint32_t id = *chain;
-  *chain = zcmem__block(region->heap, id)->tag;
-  return id;
-}
-
 /* Takes one block out of a magazine that has one. */
 static uint32_t magazine_pop(struct zcmem__magazines *magazines, uint32_t size) {
   struct zcmem__magazine *magazine = &magazines->of[size];
@@ -95,71 +45,14 @@ static uint32_t magazine_pop(struct zcmem__magazines *magazines, uint32_t size) 
   magazine->count--;
   magazines->held -= size;
   magazines->blocks--;
-  return chain_pop(magazines->region, &magazine->loaded);
+  return zcmem__depot_unlink(magazines->region, &magazine->loaded);
 }
 
 static bool magazine_empty(const struct zcmem__magazine *magazine) {
   return (magazine->loaded | magazine->spare) == ZCMEM__NIL;
 }
 
-/* Takes a chain of *count blocks out of the depot, which has one of that size. */
-static uint32_t depot_pop(struct zcmem__region *region, uint32_t size, uint32_t *count) {
-  struct zcmem__depot *depot = region->depot;
-  uint32_t chain = depot->of[size].top, link = zcmem__block(region->heap, chain)->slack;
-  depot->of[size].top = zcmem__link_id(link);
-  *count = 1u << (link & (ZCMEM__ID - 1u));
-  depot->held -= *count * size;
-  depot->blocks -= *count;
-  return chain;
-}
-
-/* `count` is a power of two. */
-static void depot_push(struct zcmem__region *region, uint32_t size, uint32_t chain, uint32_t count) {
-  struct zcmem__depot *depot = region->depot;
-  ZCMEM__PUT(zcmem__block(region->heap, chain)->slack, depot->of[size].top | zcmem__bits_high(count));
-  depot->of[size].top = chain;
-  depot->held += count * size;
-  depot->blocks += count;
-}
-
 /* ------------------------------------------------------------------------------------------------- allowances -- */
-
-/* Chains that are to go to the heap, a few blocks with each call that takes the lock. They count as the depot's. */
-static void condemn(struct zcmem__region *region, uint32_t size, uint32_t chain, uint32_t count) {
-  struct zcmem__depot *depot = region->depot;
-  ZCMEM__PUT(zcmem__block(region->heap, chain)->slack, depot->condemned);
-  depot->condemned = chain;
-  depot->held += count * size;
-  depot->blocks += count;
-}
-
-/* Gives up to `most` blocks of them back. Returns how many there were. */
-static uint32_t execute(struct zcmem__region *region, uint32_t most) {
-  struct zcmem__depot *depot = region->depot;
-  uint32_t count = 0;
-  for (; count < most && depot->condemned != ZCMEM__NIL; count++) {
-    uint32_t id = depot->condemned, next_chain = zcmem__block(region->heap, id)->slack;
-    uint32_t rest = id;
-    depot->held -= zcmem__block(region->heap, id)->size;
-    depot->blocks--;
-    (void)chain_pop(region, &rest);
-    if (rest != ZCMEM__NIL) {
-      ZCMEM__PUT(zcmem__block(region->heap, rest)->slack, next_chain);
-    }
-    depot->condemned = rest != ZCMEM__NIL ? rest : next_chain;
-    to_heap(region, id);
-  }
-  return count;
-}
-
-/* Of the region, and of what is not in use, the share that may be cached: where space is short, little is. */
-static uint32_t room(const struct zcmem__region *region) {
-  const struct zcmem__depot *depot = region->depot;
-  uint64_t taken = (uint64_t)depot->granted + depot->held;
-  uint64_t limit = depot->limit, unused = region->heap->free_quanta + taken;
-  limit = limit < unused / 4u ? limit : unused / 4u;
-  return taken < limit ? (uint32_t)(limit - taken) : 0;
-}
 
 static uint32_t portion(const struct zcmem__depot *depot) {
   return depot->limit / 32u;
@@ -171,7 +64,7 @@ static bool may_hold(struct zcmem__region *region, struct zcmem__magazines *maga
   if (magazines->held + size <= magazines->allowance) {
     return true;
   }
-  uint32_t missing = magazines->held + size - magazines->allowance, left = room(region);
+  uint32_t missing = magazines->held + size - magazines->allowance, left = zcmem__depot_room(region);
   uint32_t more = missing > portion(depot) ? missing : portion(depot);
   more = more > left ? left : more;
   if (more < missing) {
@@ -202,19 +95,8 @@ static void visit(struct zcmem__region *region, struct zcmem__magazines *magazin
   }
   magazine->most = 1u << ZCMEM__ORDER_LEAST;
   for (uint32_t i = 0; i < CLOCK_BLOCKS && !magazine_empty(magazine); i++) {
-    to_heap(region, magazine_pop(magazines, size));
+    zcmem__depot_release(region, magazine_pop(magazines, size));
   }
-}
-
-/* A chain goes back if nobody ran out of its size of late. */
-static void visit_depot(struct zcmem__region *region, uint32_t size) {
-  struct zcmem__depot_class *of = &region->depot->of[size];
-  if (of->ran_out == 0 && of->top != ZCMEM__NIL) {
-    uint32_t count, chain = depot_pop(region, size, &count);
-    condemn(region, size, chain, count);
-  }
-  of->ran_out = (uint8_t)(of->ran_out - (of->ran_out > 0));
-  of->ran_over = (uint8_t)(of->ran_over - (of->ran_over > 0));
 }
 
 static uint32_t next_size(uint32_t *clock) {
@@ -225,8 +107,8 @@ static uint32_t next_size(uint32_t *clock) {
 /* The clock hand moves on: with each call that takes the lock, a bounded amount of what nobody asks for goes back. */
 static void tick(struct zcmem__region *region, struct zcmem__magazines *magazines) {
   visit(region, magazines, next_size(&magazines->clock));
-  visit_depot(region, next_size(&region->depot->clock));
-  (void)execute(region, CLOCK_BLOCKS);
+  zcmem__depot_visit(region, next_size(&region->depot->clock));
+  (void)zcmem__depot_execute(region, CLOCK_BLOCKS);
 }
 
 /* Lengthens the chains of a size of which blocks go to and fro. */
@@ -248,7 +130,7 @@ static bool circulates(const struct zcmem__magazine *magazine) {
 bool zcmem__magazines_rest(struct zcmem__region *region, struct zcmem__magazines *magazines) {
   if (magazines->resting > 0) {
     magazines->resting--;
-    if (execute(region, CLOCK_BLOCKS) == 0) {
+    if (zcmem__depot_execute(region, CLOCK_BLOCKS) == 0) {
       (void)zcmem__magazines_empty(region, magazines, CLOCK_BLOCKS);
     }
     magazines->emptied = magazines->resting > 0 && magazines->held == 0;
@@ -280,7 +162,7 @@ static void stock_up(struct zcmem__region *region, struct zcmem__magazines *maga
          zcmem__heap_take(region->heap, bytes, 1, &id) == ZCMEM_OK) {
     struct zcmem__block *block = zcmem__block(region->heap, id);
     ZCMEM__PUT(block->use, ZCMEM__CACHED);
-    hint_put(region->depot, block->start, id);
+    zcmem__depot_hint(region->depot, block->start, id);
     zcmem__magazines_push(magazines, block, id, size);
   }
 }
@@ -292,7 +174,7 @@ static bool load(struct zcmem__region *region, struct zcmem__magazines *magazine
   if (region->depot->of[size].top == ZCMEM__NIL) {
     return false;
   }
-  magazine->loaded = depot_pop(region, size, &count);
+  magazine->loaded = zcmem__depot_pop(region, size, &count);
   magazines->stocked[size / 64u] |= zcmem__bits_one(size % 64u);
   magazine->count = (uint8_t)count;
   magazines->held += count * size;
@@ -328,7 +210,7 @@ enum zcmem_status zcmem__magazines_refill(struct zcmem__region *region, struct z
   if (magazine != NULL) {
     magazine->used |= ZCMEM__USED_PUSH;
     if (circulates(magazine)) {
-      hint_put(region->depot, block->start, id);
+      zcmem__depot_hint(region->depot, block->start, id);
       stock_up(region, magazines, need);
     }
   }
@@ -346,12 +228,13 @@ static void unload(struct zcmem__region *region, struct zcmem__magazines *magazi
   magazines->blocks -= count;
   trim(region, magazines, portion(region->depot));
   /* A chain that became full when full chains had just been made shorter has any length. */
-  if (region->depot->of[size].ran_out != 0 && room(region) >= count * size && zcmem__bits_power_of_two(count)) {
-    depot_push(region, size, chain, count);
+  if (region->depot->of[size].ran_out != 0 && zcmem__depot_room(region) >= count * size &&
+      zcmem__bits_power_of_two(count)) {
+    zcmem__depot_push(region, size, chain, count);
   } else {
     uint32_t idle = magazines->allowance - magazines->held; /* condemned blocks take up room until they are gone */
     trim(region, magazines, idle > count * size ? idle - count * size : 0);
-    condemn(region, size, chain, count);
+    zcmem__depot_condemn(region, size, chain, count);
   }
 }
 
@@ -370,13 +253,13 @@ static void keep(struct zcmem__region *region, struct zcmem__magazines *magazine
     }
   }
   if (may_hold(region, magazines, size) && zcmem__magazines_room(magazines, size)) {
-    hint_put(region->depot, block->start, id); /* for want of it we may be here */
+    zcmem__depot_hint(region->depot, block->start, id); /* for want of it we may be here */
     if ((magazine->used & ZCMEM__USED_POP) != 0) {
       magazines->next_rest = REST_LEAST;
     }
     zcmem__magazines_push(magazines, block, id, size);
   } else {
-    to_heap(region, id);
+    zcmem__depot_release(region, id);
   }
 }
 
@@ -396,7 +279,7 @@ enum zcmem_status zcmem__magazines_spill(struct zcmem__region *region, struct zc
   if (magazines != NULL && region->depot->revokers == 0 && block->size <= ZCMEM__CLASSES) {
     keep(region, magazines, id);
   } else {
-    to_heap(region, id);
+    zcmem__depot_release(region, id);
   }
   return ZCMEM_OK;
 }
@@ -428,7 +311,7 @@ uint32_t zcmem__magazines_empty(struct zcmem__region *region, struct zcmem__maga
   for (uint32_t looked = 0; looked < ZCMEM__CLASSES && count < most && magazines->held > 0; looked++) {
     uint32_t size = next_size(&magazines->clock);
     while (count < most && !magazine_empty(&magazines->of[size])) {
-      to_heap(region, magazine_pop(magazines, size));
+      zcmem__depot_release(region, magazine_pop(magazines, size));
       count++;
     }
   }
@@ -438,15 +321,15 @@ uint32_t zcmem__magazines_empty(struct zcmem__region *region, struct zcmem__maga
 
 uint32_t zcmem__magazines_drain(struct zcmem__region *region, uint32_t most) {
   struct zcmem__depot *depot = region->depot;
-  uint32_t count = execute(region, most);
+  uint32_t count = zcmem__depot_execute(region, most);
   for (struct zcmem__magazines *at = depot->all; at != NULL && count < most; at = at->next) {
     count += zcmem__magazines_empty(region, at, most - count);
   }
   for (uint32_t size = 1; size <= ZCMEM__CLASSES && count < most && depot->held > 0; size++) {
     while (count < most && depot->of[size].top != ZCMEM__NIL) {
-      uint32_t length, chain = depot_pop(region, size, &length);
-      condemn(region, size, chain, length);
-      count += execute(region, most - count);
+      uint32_t length, chain = zcmem__depot_pop(region, size, &length);
+      zcmem__depot_condemn(region, size, chain, length);
+      count += zcmem__depot_execute(region, most - count);
     }
   }
   return count;

@@ -23,16 +23,7 @@
 #define ZCMEM_MAGAZINE_H
 
 #include "barrier.h"
-#include "heap_impl.h"
-#include "region.h"
-
-/* A compare-and-swap of 64 bits and threads are what they are made for. */
-#if defined(__GNUC__) && UINTPTR_MAX > UINT32_MAX && !defined(ZCMEM_NO_PTHREAD) && !defined(ZCMEM_NO_MAGAZINES)
-#define ZCMEM__MAGAZINES
-#endif
-
-/* Blocks of up to so many quanta are cached: 64 KiB at 128 bytes. */
-#define ZCMEM__CLASSES 512u
+#include "depot.h"
 
 /*
  * A full chain has 1 << order blocks: two at first, and twice as many each time that a size both ran out and ran over
@@ -82,35 +73,7 @@ struct zcmem__magazines {
   struct zcmem__magazine of[ZCMEM__CLASSES + 1];
 };
 
-/* A chain of the depot leads to the next one by the first block's slack, in whose low bits its order stands. */
-struct zcmem__depot_class {
-  uint32_t top;     /* first chain */
-  uint8_t ran_out;  /* a thread found no block of this size, since the last visit of the clock */
-  uint8_t ran_over; /* a thread had no room for one */
-  uint16_t reserved;
-};
-
-struct zcmem__depot {
-  struct zcmem__magazines *all; /* of every thread that was here */
-  uint32_t limit;               /* quanta that may be cached, over all */
-  uint32_t granted;             /* allowances given */
-  uint32_t held;                /* quanta in the depot */
-  uint32_t clock;
-  uint64_t blocks; /* in the depot */
-  uint32_t *hints; /* start of a block -> descriptor, see zcmem__hint_find */
-  uint32_t hint_shift;
-  uint32_t condemned; /* first of the chains that are to go to the heap */
-  uint32_t revokers;  /* threads that have revoked all magazines */
-  struct zcmem__depot_class of[ZCMEM__CLASSES + 1];
-};
-
 /* ------------------------------------------------------------------------------------------------ making them -- */
-
-/* Bytes of a depot for a region with so many blocks. */
-size_t zcmem__depot_bytes(uint32_t max_blocks);
-
-/* Makes a depot in zeroed memory, for a region whose heap is there. share: of the region, in 1/256. */
-void zcmem__depot_init(struct zcmem__depot *depot, struct zcmem__region *region, uint32_t share);
 
 /* Makes a thread's magazines in zeroed memory, not in the region's list yet. */
 void zcmem__magazines_init(struct zcmem__magazines *magazines, struct zcmem__region *region, const void *owner);
@@ -135,14 +98,6 @@ ZCMEM__INLINE bool zcmem__magazines_enter(struct zcmem__magazines *magazines) {
 
 ZCMEM__INLINE void zcmem__magazines_leave(struct zcmem__magazines *magazines) {
   zcmem__atomic_publish(&magazines->busy, 0);
-}
-
-/*
- * A hint leads from a block's first quantum to its descriptor: a bucket of two ids. It may be stale or missing; the
- * descriptor tells.
- */
-ZCMEM__INLINE size_t zcmem__hint_bucket(uint32_t quantum, uint32_t shift) {
-  return 2u * (size_t)(quantum * UINT64_C(0x9e3779b97f4a7c15) >> shift);
 }
 
 /* The descriptor of the block that starts at `start`, if a hint knows it; NULL: none does. */
