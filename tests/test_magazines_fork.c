@@ -15,7 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { FORKS = 40, WORKERS = 2, BLOCKS = 32, SIZE = 1 << 20 };
+enum { FORKS = 40, WORKERS = 2, BLOCKS = 32, SIZE = 1 << 20, REGIONS = 40 };
 
 struct worker {
   pthread_t thread;
@@ -130,14 +130,17 @@ static void test_fork_beside_busy_threads(void **state) {
   assert_int_equal(zcmem_hal_destroy(hal), 0);
 }
 
-/* Regions are added to one HAL after the other, until the other thread has forked often enough. */
+/*
+ * Regions are added to one HAL after the other, until the other thread has forked often enough. Fork takes the locks of
+ * all of them; ThreadSanitizer knows of no more than 64 at once.
+ */
 static void *add_regions(void *arg) {
   struct worker *worker = arg;
   while (!atomic_load(worker->stop)) {
-    const struct zcmem_hal_config config = {.name = "more", .max_regions = 64, .flags = ZCMEM_HAL_MAGAZINES};
+    const struct zcmem_hal_config config = {.name = "more", .max_regions = REGIONS, .flags = ZCMEM_HAL_MAGAZINES};
     struct zcmem_hal *hal = NULL;
     worker->wrong += zcmem_hal_create(&config, NULL, 0, &hal) != ZCMEM_OK;
-    for (unsigned i = 0; i < 64 && hal != NULL; i++) {
+    for (unsigned i = 0; i < REGIONS && hal != NULL; i++) {
       char name[ZCMEM_NAME_MAX + 1];
       (void)snprintf(name, sizeof name, "%u", i);
       const struct zcmem_region_config region = {
