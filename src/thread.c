@@ -94,11 +94,17 @@ static void let_go_region(struct zcmem__region *region) {
   zcmem__lock_drop(&region->lock);
 }
 
-/* In the child: what other threads had is nobody's now, and those that had revoked magazines will not restore them. */
+/*
+ * In the child: what other threads had is nobody's now. Those that had revoked magazines will not restore them; and one
+ * that was just about to enter its own, and would have found them revoked, will not leave them.
+ */
 static void inherit_region(struct zcmem__region *region) {
   region->depot->revokers = 1;
   for (struct zcmem__magazines *at = region->depot->all; at != NULL; at = at->next) {
-    at->owner = at->owner == self() ? at->owner : NULL;
+    if (at->owner != self()) {
+      at->owner = NULL;
+      zcmem__atomic_publish(&at->busy, 0);
+    }
   }
   let_go_region(region);
 }
