@@ -254,7 +254,7 @@ enum zcmem_status zcmem_heap_reserve(struct zcmem_heap *heap, hal_addr_t at, hal
   uint32_t id = zcmem__index_holder(heap, start);
   const struct zcmem__block *block = zcmem__block(heap, id);
   uint32_t gap = start - block->start;
-  if (block->use != ZCMEM__FREE || need > block->size - gap) {
+  if (ZCMEM__GET(block->use) != ZCMEM__FREE || need > block->size - gap) {
     return ZCMEM_EOVERLAP;
   }
   if (gap != 0) {

@@ -60,10 +60,11 @@ static bool check_header(struct checker *check, size_t bytes) {
 /* I4: a live block, a zombie, or one that a magazine keeps. Its slack is less than a quantum, or just one if it is a
  * block of no bytes. */
 static bool check_live(struct checker *check, const struct zcmem__block *block, uint64_t *slack) {
-  if (block->use == ZCMEM__CACHED) {
+  uint32_t use = ZCMEM__GET(block->use); /* transfers may come and go meanwhile */
+  if (use == ZCMEM__CACHED) {
     return check->heap->shared != ZCMEM__SHARED_NOT || fail(check, "I4: a cached block in a heap without magazines");
   }
-  if (zcmem__block_state(block) != ZCMEM__LIVE && zcmem__block_state(block) != ZCMEM__ZOMBIE) {
+  if ((use & ZCMEM__STATE) != ZCMEM__LIVE && (use & ZCMEM__STATE) != ZCMEM__ZOMBIE) {
     return fail(check, "I4: a block of the chain has no state");
   }
   /* What a magazine hands out may be larger than it was asked for. */
@@ -72,7 +73,7 @@ static bool check_live(struct checker *check, const struct zcmem__block *block, 
           : block->slack > zcmem__heap_bytes_of(check->heap, 1) - (block->size != 1u)) {
     return fail(check, "I4: a live block has more slack than a quantum");
   }
-  if (block->use == ZCMEM__ZOMBIE) {
+  if (use == ZCMEM__ZOMBIE) {
     return fail(check, "I4: a zombie that nobody uses");
   }
   *slack += block->slack;
@@ -95,7 +96,7 @@ static bool check_chain(struct checker *check) {
       return fail(check, "I2: a link of the chain leads out of the descriptors or round in a circle");
     }
     const struct zcmem__block *block = block_of(check, id);
-    bool is_free = block->use == ZCMEM__FREE;
+    bool is_free = ZCMEM__GET(block->use) == ZCMEM__FREE;
     if (block->start != at || block->size == 0 || block->size > heap->at.quanta - at) {
       return fail(check, "I2: a block does not start where the one before it ends");
     }

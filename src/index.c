@@ -81,7 +81,7 @@ static void split(struct zcmem_heap *heap, uint32_t *at, uint32_t shift, uint32_
     uint32_t id = first;
     for (uint32_t left = ZCMEM__INDEX_MOST + 1u; left > 0; id = zcmem__link_id(zcmem__block(heap, id)->next)) {
       const struct zcmem__block *block = zcmem__block(heap, id);
-      if (block->use == ZCMEM__FREE) {
+      if (ZCMEM__GET(block->use) == ZCMEM__FREE) {
         continue;
       }
       uint32_t *entry = &entries[part(block->start, shift)];

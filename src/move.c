@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "move.h"
+#include "bits.h"
 #include <string.h>
 
 static enum zcmem_status answer(int result) {
@@ -59,12 +60,12 @@ static enum zcmem_status settle_line(const struct zcmem__region *region, hal_add
 
 static enum zcmem_status settle_ends(const struct zcmem__region *region, hal_addr_t addr, hal_size_t size, void *host,
                                      bool to_write) {
-  hal_size_t line = region->host == NULL ? 1 : zcmem__region_line(region);
+  hal_size_t within = region->host == NULL ? 0 : zcmem__region_line(region) - 1; /* mask */
   enum zcmem_status status = ZCMEM_OK;
-  if (addr % line != 0) {
+  if ((addr & within) != 0) {
     status = settle_line(region, addr, host, to_write);
   }
-  if (status == ZCMEM_OK && (addr + size) % line != 0) {
+  if (status == ZCMEM_OK && ((addr + size) & within) != 0) {
     status = settle_line(region, addr + (size - 1), (unsigned char *)host + (size_t)(size - 1), to_write);
   }
   return status;
@@ -161,76 +162,148 @@ static enum zcmem_status copy_bounced(const struct zcmem__region *dst_region, ha
   return status;
 }
 
-static enum zcmem_status copy_within(const struct zcmem__region *region, hal_addr_t dst, hal_addr_t src,
-                                     hal_size_t size, size_t bounce) {
-  if (region->ops->copy != NULL) {
-    return answer(region->ops->copy(region->ctx, dst, src, size));
-  }
-  if (region->host == NULL) {
-    return copy_bounced(region, dst, region, src, size, bounce);
-  }
-  unsigned char *to = zcmem__region_pointer(region, dst), *from = zcmem__region_pointer(region, src);
-  enum zcmem_status status = before_read(region, src, size, from);
-  if (status == ZCMEM_OK) {
-    status = before_write(region, dst, size, to);
-  }
+/* Whether the host can see ranges of the region, and should where `call`, which would do without, is not there. */
+static bool has_window(const struct zcmem__region *region, bool call) {
+  return !call && (region->host != NULL || region->ops->map != NULL);
+}
+
+/* With the windows of both sides, or of one where the other side has a callback (its pointer is NULL here). */
+static enum zcmem_status copy_seen(const struct zcmem__region *dst_region, hal_addr_t dst, void *to,
+                                   const struct zcmem__region *src_region, hal_addr_t src, void *from,
+                                   hal_size_t size) {
+  enum zcmem_status status = from == NULL ? ZCMEM_OK : before_read(src_region, src, size, from);
   if (status != ZCMEM_OK) {
     return status;
   }
-  memmove(to, from, (size_t)size);
-  return zcmem__move_flush(region, dst, size, to);
+  if (to == NULL) {
+    return zcmem__move_write(dst_region, dst, from, size);
+  }
+  status = before_write(dst_region, dst, size, to);
+  if (status == ZCMEM_OK && from == NULL) {
+    status = zcmem__move_read(src_region, to, src, size);
+  } else if (status == ZCMEM_OK) {
+    memmove(to, from, (size_t)size);
+  }
+  return status == ZCMEM_OK ? zcmem__move_flush(dst_region, dst, size, to) : status;
+}
+
+/*
+ * All at once, each range through one window, if there is one. A map that fails is no failure: the driver may have no
+ * window of that size, or none to spare; then *done is false and nothing has happened.
+ */
+static enum zcmem_status copy_through_windows(const struct zcmem__region *dst_region, hal_addr_t dst, bool dst_window,
+                                              const struct zcmem__region *src_region, hal_addr_t src, bool src_window,
+                                              hal_size_t size, bool *done) {
+  void *to = NULL, *from = NULL;
+  enum zcmem_status status = ZCMEM_OK;
+  *done = false;
+  if (src_window && open_window(src_region, src, size, ZCMEM_MAP_READ, &from) != ZCMEM_OK) {
+    return ZCMEM_OK;
+  }
+  if (!dst_window || open_window(dst_region, dst, size, ZCMEM_MAP_WRITE, &to) == ZCMEM_OK) {
+    *done = true;
+    status = copy_seen(dst_region, dst, to, src_region, src, from, size);
+  }
+  if (from != NULL) {
+    enum zcmem_status closed = close_window(src_region, src, size, from, status);
+    status = *done ? closed : status;
+  }
+  return to == NULL ? status : close_window(dst_region, dst, size, to, status);
 }
 
 enum zcmem_status zcmem__move_copy(const struct zcmem__region *dst_region, hal_addr_t dst,
                                    const struct zcmem__region *src_region, hal_addr_t src, hal_size_t size,
                                    size_t bounce) {
-  if (dst_region == src_region) {
-    return copy_within(dst_region, dst, src, size, bounce);
+  bool within = dst_region == src_region, done = false;
+  if (within && dst_region->ops->copy != NULL) {
+    return answer(dst_region->ops->copy(dst_region->ctx, dst, src, size));
   }
-  if (src_region->ops->read == NULL && src_region->host != NULL) {
-    unsigned char *from = zcmem__region_pointer(src_region, src);
-    enum zcmem_status status = before_read(src_region, src, size, from);
-    return status != ZCMEM_OK ? status : zcmem__move_write(dst_region, dst, from, size);
-  }
-  if (dst_region->ops->write == NULL && dst_region->host != NULL) {
-    unsigned char *to = zcmem__region_pointer(dst_region, dst);
-    enum zcmem_status status = before_write(dst_region, dst, size, to);
-    if (status == ZCMEM_OK) {
-      status = zcmem__move_read(src_region, to, src, size);
+  bool pointer = within && dst_region->host != NULL;
+  bool src_window = has_window(src_region, src_region->ops->read != NULL && !pointer);
+  bool dst_window = has_window(dst_region, dst_region->ops->write != NULL && !pointer);
+  /* A callback need not mind that its host memory is the device's: then both sides are seen, or copied in chunks. */
+  bool apart = !within || (dst > src ? dst - src : src - dst) >= size;
+  if (size <= SIZE_MAX && (src_window || dst_window) && (apart || (src_window && dst_window))) {
+    enum zcmem_status status =
+        copy_through_windows(dst_region, dst, dst_window, src_region, src, src_window, size, &done);
+    if (done) {
+      return status;
     }
-    return status != ZCMEM_OK ? status : zcmem__move_flush(dst_region, dst, size, to);
   }
   return copy_bounced(dst_region, dst, src_region, src, size, bounce);
 }
 
-void zcmem__move_repeat(unsigned char *to, const void *pattern, size_t pattern_size, size_t size) {
-  memmove(to, pattern, pattern_size);
-  for (size_t done = pattern_size; done < size;) {
-    size_t step = size - done < done ? size - done : done;
-    memcpy(to + done, to, step);
-    done += step;
+/* What is stored over and over again comes from a part of this size, or not twice of it: it stays in the cache. */
+#define REPEAT_BYTES ((size_t)512)
+/* From so many bytes on the machine's instruction is faster than a loop. */
+#define INSTRUCTION_BYTES ((size_t)1024)
+
+/* The pattern as often as eight bytes hold it; false: not a whole number of times. */
+static bool make_word(const void *pattern, size_t pattern_size, uint64_t *word) {
+  uint16_t two;
+  uint32_t four;
+  switch (pattern_size) {
+  case 1:
+    *word = *(const unsigned char *)pattern * UINT64_C(0x0101010101010101);
+    return true;
+  case sizeof two:
+    memcpy(&two, pattern, sizeof two);
+    *word = two * UINT64_C(0x0001000100010001);
+    return true;
+  case sizeof four:
+    memcpy(&four, pattern, sizeof four);
+    *word = four * UINT64_C(0x0000000100000001);
+    return true;
+  case sizeof *word:
+    memcpy(word, pattern, sizeof *word);
+    return true;
+  default:
+    return false;
   }
 }
 
-enum zcmem_status zcmem__move_fill(const struct zcmem__region *region, hal_addr_t dst, const void *pattern,
-                                   size_t pattern_size, hal_size_t size, size_t bounce) {
+/* The word over and over again, and at the end as much of it as there is room for. */
+static void repeat_word(unsigned char *to, uint64_t word, size_t size) {
+  const uint64_t words[4] = {word, word, word, word};
+  size_t done = size >= INSTRUCTION_BYTES ? zcmem__bits_fill(to, word, size) : 0;
+  for (; done + sizeof words <= size; done += sizeof words) {
+    memcpy(to + done, words, sizeof words);
+  }
+  memcpy(to + done, words, size - done);
+}
+
+/* Doubles what is there, and when that is enough stores it again and again. */
+static void repeat_bytes(unsigned char *to, size_t pattern_size, size_t size) {
+  size_t unit = pattern_size;
+  for (size_t done = unit; done < size;) {
+    size_t step = size - done < unit ? size - done : unit;
+    memcpy(to + done, to, step);
+    done += step;
+    unit = unit < REPEAT_BYTES ? done : unit;
+  }
+}
+
+void zcmem__move_repeat(unsigned char *to, const void *pattern, size_t pattern_size, size_t size) {
+  const unsigned char *bytes = pattern;
+  uint64_t word;
+  bool is_word = make_word(pattern, pattern_size, &word);
+  if (is_word ? word == bytes[0] * UINT64_C(0x0101010101010101) : memcmp(bytes, bytes + 1, pattern_size - 1) == 0) {
+    memset(to, bytes[0], size);
+  } else if (is_word) {
+    repeat_word(to, word, size);
+  } else {
+    memmove(to, pattern, pattern_size);
+    repeat_bytes(to, pattern_size, size);
+  }
+}
+
+/* Writes as many whole patterns as the bounce buffer holds at a time; a pattern that is larger goes as it is. */
+static enum zcmem_status fill_bounced(const struct zcmem__region *region, hal_addr_t dst, const void *pattern,
+                                      size_t pattern_size, hal_size_t size, size_t bounce) {
   unsigned char bytes[ZCMEM__BOUNCE_MAX];
   const void *unit = pattern;
   size_t unit_size = pattern_size;
   enum zcmem_status status = ZCMEM_OK;
-  if (region->ops->fill != NULL) {
-    return answer(region->ops->fill(region->ctx, dst, pattern, pattern_size, size));
-  }
-  if (region->host != NULL) {
-    unsigned char *to = zcmem__region_pointer(region, dst);
-    status = before_write(region, dst, size, to);
-    if (status != ZCMEM_OK) {
-      return status;
-    }
-    zcmem__move_repeat(to, pattern, pattern_size, (size_t)size);
-    return zcmem__move_flush(region, dst, size, to);
-  }
-  /* Whole patterns, as many as the bounce buffer holds, at a time; a pattern that is larger goes as it is. */
   if (pattern_size <= bounce) {
     unit_size = bounce - bounce % pattern_size;
     zcmem__move_repeat(bytes, pattern, pattern_size, unit_size);
@@ -242,4 +315,24 @@ enum zcmem_status zcmem__move_fill(const struct zcmem__region *region, hal_addr_
     done += step;
   }
   return status;
+}
+
+enum zcmem_status zcmem__move_fill(const struct zcmem__region *region, hal_addr_t dst, const void *pattern,
+                                   size_t pattern_size, hal_size_t size, size_t bounce) {
+  void *to = NULL;
+  if (region->ops->fill != NULL) {
+    return answer(region->ops->fill(region->ctx, dst, pattern, pattern_size, size));
+  }
+  bool pointer = region->host != NULL;
+  /* As in a copy, a range that cannot be mapped as a whole goes in chunks. */
+  if (size > SIZE_MAX || !has_window(region, region->ops->write != NULL && !pointer) ||
+      open_window(region, dst, size, ZCMEM_MAP_WRITE, &to) != ZCMEM_OK) {
+    return fill_bounced(region, dst, pattern, pattern_size, size, bounce);
+  }
+  enum zcmem_status status = before_write(region, dst, size, to);
+  if (status == ZCMEM_OK) {
+    zcmem__move_repeat(to, pattern, pattern_size, (size_t)size);
+    status = zcmem__move_flush(region, dst, size, to);
+  }
+  return close_window(region, dst, size, to, status);
 }

@@ -38,18 +38,27 @@ enum zcmem_status zcmem__move_read(const struct zcmem__region *region, void *dst
 enum zcmem_status zcmem__move_write(const struct zcmem__region *region, hal_addr_t dst, const void *src,
                                     hal_size_t size);
 
-/* As memmove within a region. `bounce` is at most ZCMEM__BOUNCE_MAX. */
+/*
+ * As memmove within a region. Where a side has no callback of its own for it, it is seen through one window of the
+ * whole range: the host pointer, or a mapping for the length of the copy. Else, and where that cannot be mapped, in
+ * chunks through the stack, of at most `bounce` bytes (up to ZCMEM__BOUNCE_MAX).
+ */
 enum zcmem_status zcmem__move_copy(const struct zcmem__region *dst_region, hal_addr_t dst,
                                    const struct zcmem__region *src_region, hal_addr_t src, hal_size_t size,
                                    size_t bounce);
 
-/* 1 <= pattern_size <= size. Where the pattern may lie in the host's view of the range itself: see zcmem_mem_fill. */
+/*
+ * 1 <= pattern_size <= size. Windows and chunks as in a copy. Where the pattern may lie in the host's view of the range
+ * itself: see zcmem_mem_fill.
+ */
 enum zcmem_status zcmem__move_fill(const struct zcmem__region *region, hal_addr_t dst, const void *pattern,
                                    size_t pattern_size, hal_size_t size, size_t bounce);
 
 /*
  * Repeats the pattern over `size` bytes of host memory, pattern_size (> 0) of them or more. The pattern is read once,
- * before anything else is written, so it may lie in `to` itself; then what is there doubles.
+ * before anything else is written, so it may lie in `to` itself. As fast as memset where 8 is a multiple of
+ * pattern_size or all of its bytes are the same (x86-64), else nearly so: what is stored is read from the first 512
+ * bytes or so.
  */
 void zcmem__move_repeat(unsigned char *to, const void *pattern, size_t pattern_size, size_t size);
 

@@ -58,9 +58,11 @@ enum zcmem_status zcmem__region_init(struct zcmem__region *region, const struct 
   region->image_bytes = info.image_bytes;
   zcmem__atomic_init(&region->version, 0);
   zcmem__atomic_init(&region->revoked, 0);
+  zcmem__atomic_init(&region->direct, 0);
   region->serial = 0;
   region->depot = NULL;
   memset(&region->stats, 0, sizeof region->stats);
+  memset(region->moved, 0, sizeof region->moved);
   return ZCMEM_OK;
 }
 

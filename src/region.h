@@ -8,9 +8,9 @@
  * A look-up takes no lock: the version tells whether blocks changed meanwhile; then it is tried again, and after a few
  * tries under the lock. So a reader waits for nobody but where writers follow each other without a pause.
  *
- * A transfer is three steps: begin (lock; the heap checks the range and counts a use of the block; unlock), move the
- * bytes with no lock, end (lock; the use and the counters; unlock). While the use is counted the block cannot be
- * handed out again, which is why no lock is needed in the middle.
+ * A transfer is three steps: begin (the range is checked and a use of the block counted), move the bytes, end (the use
+ * and the counters). While the use is counted the block cannot be handed out again, which is why no lock is needed in
+ * the middle; nor, as a rule, for the two ends (use.h). Here are those that take it.
  */
 #ifndef ZCMEM_REGION_H
 #define ZCMEM_REGION_H
@@ -18,6 +18,7 @@
 #include "atomic.h"
 #include "heap_ops.h"
 #include "lock.h"
+#include "moved.h"
 #include <stdalign.h>
 #include <zcmem/heap.h>
 
@@ -29,6 +30,7 @@ struct zcmem__region {
   unsigned char *host;              /* where the host sees byte `base`, or NULL */
   struct zcmem_heap *heap;          /* at the beginning of the image */
   struct zcmem__atomic_u32 revoked; /* 1: nobody may enter magazines */
+  struct zcmem__atomic_u32 direct;  /* 1: transfers count uses without the lock */
   uint64_t serial;                  /* no other region of the process ever has it; 0: no magazines */
   uint32_t kind;
   uint32_t flags;
@@ -47,6 +49,7 @@ struct zcmem__region {
   alignas(64) struct zcmem__atomic_u32 version; /* of the heap's blocks; odd while they change */
   struct zcmem_region_stats stats; /* the counters; the members from in_use on but peak are filled in when asked for */
   struct zcmem__lock lock;
+  struct zcmem__moved_line moved[ZCMEM__MOVED_LINES]; /* by transfers that took no lock: to be added to the stats */
 };
 
 /* Whether `name` is of 1 ... ZCMEM_NAME_MAX bytes. NULL: no. */

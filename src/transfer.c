@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Transfers: begin under the lock, move with none, end under the lock (region.h).
+ * Transfers: begin a use of the block, move the bytes, end it (use.h).
  */
 #include "hal_impl.h"
 #include "move.h"
+#include "use.h"
 
 /* Answers for a transfer that is refused before it begins, and counts it in the region of addr, if there is one. */
 static enum zcmem_status refuse(const struct zcmem_hal *hal, hal_addr_t addr, enum zcmem_status status) {
@@ -20,56 +21,56 @@ static bool buffer_valid(const void *host, hal_size_t size) {
 }
 
 /* Ends a transfer that moved its bytes with `status`. A lock that fails outweighs any other status: a use is left. */
-static enum zcmem_status end(struct zcmem__region *region, hal_addr_t addr, hal_size_t size, uint64_t *counter,
+static enum zcmem_status end(const struct zcmem__use *use, hal_size_t size, enum zcmem__moved counter,
                              enum zcmem_status status) {
-  enum zcmem_status ended = status == ZCMEM_OK ? zcmem__region_end(region, addr, counter, size)
-                                               : zcmem__region_end(region, addr, &region->stats.failed_transfers, 1);
+  enum zcmem_status ended =
+      status == ZCMEM_OK ? zcmem__use_end(use, counter, size) : zcmem__use_end(use, ZCMEM__MOVED_FAILED, 1);
   return ended != ZCMEM_OK ? ended : status;
 }
 
 /* Begins a transfer between the host and the region of addr. */
 static enum zcmem_status begin(const struct zcmem_hal *hal, hal_addr_t addr, hal_size_t size, const void *host,
-                               struct zcmem__region **region) {
+                               struct zcmem__use *use) {
   if (!buffer_valid(host, size)) {
     return refuse(hal, addr, ZCMEM_EINVAL);
   }
-  *region = zcmem__hal_region_of(hal, addr);
-  return *region == NULL ? ZCMEM_ENOENT : zcmem__region_begin(*region, addr, size);
+  struct zcmem__region *region = zcmem__hal_region_of(hal, addr);
+  return region == NULL ? ZCMEM_ENOENT : zcmem__use_begin(region, addr, size, use);
 }
 
 enum zcmem_status zcmem_mem_read(struct zcmem_hal *hal, void *dst, hal_addr_t src, hal_size_t size) {
-  struct zcmem__region *region = NULL;
+  struct zcmem__use use;
   if (hal == NULL) {
     return ZCMEM_EINVAL;
   }
   if (size == 0) {
     return ZCMEM_OK;
   }
-  enum zcmem_status status = begin(hal, src, size, dst, &region);
+  enum zcmem_status status = begin(hal, src, size, dst, &use);
   if (status != ZCMEM_OK) {
     return status;
   }
-  return end(region, src, size, &region->stats.bytes_read, zcmem__move_read(region, dst, src, size));
+  return end(&use, size, ZCMEM__MOVED_READ, zcmem__move_read(use.region, dst, src, size));
 }
 
 enum zcmem_status zcmem_mem_write(struct zcmem_hal *hal, hal_addr_t dst, const void *src, hal_size_t size) {
-  struct zcmem__region *region = NULL;
+  struct zcmem__use use;
   if (hal == NULL) {
     return ZCMEM_EINVAL;
   }
   if (size == 0) {
     return ZCMEM_OK;
   }
-  enum zcmem_status status = begin(hal, dst, size, src, &region);
+  enum zcmem_status status = begin(hal, dst, size, src, &use);
   if (status != ZCMEM_OK) {
     return status;
   }
-  return end(region, dst, size, &region->stats.bytes_written, zcmem__move_write(region, dst, src, size));
+  return end(&use, size, ZCMEM__MOVED_WRITTEN, zcmem__move_write(use.region, dst, src, size));
 }
 
 enum zcmem_status zcmem_mem_fill(struct zcmem_hal *hal, hal_addr_t dst, const void *pattern, hal_size_t pattern_size,
                                  hal_size_t size) {
-  struct zcmem__region *region = NULL;
+  struct zcmem__use use;
   /* Of a pattern longer than the range only the beginning is looked at. */
   hal_size_t used = pattern_size < size ? pattern_size : size;
   if (hal == NULL) {
@@ -85,52 +86,53 @@ enum zcmem_status zcmem_mem_fill(struct zcmem_hal *hal, hal_addr_t dst, const vo
   if (!buffer_valid(pattern, used)) {
     return refuse(hal, dst, ZCMEM_EINVAL);
   }
-  region = zcmem__hal_region_of(hal, dst);
+  struct zcmem__region *region = zcmem__hal_region_of(hal, dst);
   if (region == NULL) {
     return ZCMEM_ENOENT;
   }
-  enum zcmem_status status = zcmem__region_begin(region, dst, size);
+  enum zcmem_status status = zcmem__use_begin(region, dst, size, &use);
   if (status != ZCMEM_OK) {
     return status;
   }
   status = zcmem__move_fill(region, dst, pattern, (size_t)used, size, hal->bounce_bytes);
-  return end(region, dst, size, &region->stats.bytes_filled, status);
+  return end(&use, size, ZCMEM__MOVED_FILLED, status);
 }
 
 static enum zcmem_status copy_in_one(const struct zcmem_hal *hal, struct zcmem__region *region, hal_addr_t dst,
                                      hal_addr_t src, hal_size_t size) {
-  enum zcmem_status status = zcmem__region_begin(region, src, size);
+  struct zcmem__use from, to;
+  enum zcmem_status status = zcmem__use_begin(region, src, size, &from);
   if (status != ZCMEM_OK) {
     return status;
   }
-  status = zcmem__region_begin(region, dst, size);
+  status = zcmem__use_begin(region, dst, size, &to);
   if (status != ZCMEM_OK) {
     /* The failure is counted already. */
-    enum zcmem_status ended = zcmem__region_end(region, src, &region->stats.failed_transfers, 0);
+    enum zcmem_status ended = zcmem__use_end(&from, ZCMEM__MOVED_FAILED, 0);
     return ended != ZCMEM_OK ? ended : status;
   }
   status = zcmem__move_copy(region, dst, region, src, size, hal->bounce_bytes);
   /* Both ends are tried, whatever becomes of the first; one copy is at most one failure. */
-  enum zcmem_status dst_ended = end(region, dst, size, &region->stats.bytes_copied_in, status);
-  uint64_t *counter = &region->stats.bytes_copied_out;
-  enum zcmem_status src_ended = zcmem__region_end(region, src, counter, status == ZCMEM_OK ? size : 0);
+  enum zcmem_status dst_ended = end(&to, size, ZCMEM__MOVED_COPIED_IN, status);
+  enum zcmem_status src_ended = zcmem__use_end(&from, ZCMEM__MOVED_COPIED_OUT, status == ZCMEM_OK ? size : 0);
   return src_ended != ZCMEM_OK ? src_ended : dst_ended;
 }
 
 static enum zcmem_status copy_between(const struct zcmem_hal *hal, struct zcmem__region *dst_region, hal_addr_t dst,
                                       struct zcmem__region *src_region, hal_addr_t src, hal_size_t size) {
-  enum zcmem_status status = zcmem__region_begin(src_region, src, size);
+  struct zcmem__use from, to;
+  enum zcmem_status status = zcmem__use_begin(src_region, src, size, &from);
   if (status != ZCMEM_OK) {
     zcmem__region_count_failed(dst_region);
     return status;
   }
-  status = zcmem__region_begin(dst_region, dst, size);
+  status = zcmem__use_begin(dst_region, dst, size, &to);
   if (status != ZCMEM_OK) {
-    return end(src_region, src, size, &src_region->stats.bytes_copied_out, status);
+    return end(&from, size, ZCMEM__MOVED_COPIED_OUT, status);
   }
   status = zcmem__move_copy(dst_region, dst, src_region, src, size, hal->bounce_bytes);
-  enum zcmem_status dst_ended = end(dst_region, dst, size, &dst_region->stats.bytes_copied_in, status);
-  enum zcmem_status src_ended = end(src_region, src, size, &src_region->stats.bytes_copied_out, status);
+  enum zcmem_status dst_ended = end(&to, size, ZCMEM__MOVED_COPIED_IN, status);
+  enum zcmem_status src_ended = end(&from, size, ZCMEM__MOVED_COPIED_OUT, status);
   return dst_ended != ZCMEM_OK ? dst_ended : src_ended;
 }
 

@@ -106,13 +106,78 @@ static void test_what_the_device_stored_is_seen(void **state) {
 
 static void test_bounced_copies_go_in_bounded_chunks(void **state) {
   (void)state;
-  hal_addr_t src = alloc(FAKE_READ_WRITE, 1000), dst = alloc(FAKE_MAP, 1000);
+  hal_addr_t src = alloc(FAKE_READ_WRITE, 1000), dst = alloc(FAKE_OPS, 1000);
   assert_ok(zcmem_mem_copy(hal, dst, src, 1000));
   assert_int_equal(regions[FAKE_READ_WRITE].calls[FAKE_CALL_READ], (1000 + BOUNCE - 1) / BOUNCE);
-  assert_int_equal(regions[FAKE_MAP].calls[FAKE_CALL_MAP], (1000 + BOUNCE - 1) / BOUNCE);
-  assert_int_equal(regions[FAKE_MAP].calls[FAKE_CALL_UNMAP], (1000 + BOUNCE - 1) / BOUNCE);
+  assert_int_equal(regions[FAKE_OPS].calls[FAKE_CALL_WRITE], (1000 + BOUNCE - 1) / BOUNCE);
+  assert_int_equal(regions[FAKE_OPS].calls[FAKE_CALL_MAP], 0);
   assert_ok(zcmem_mem_free(hal, src));
   assert_ok(zcmem_mem_free(hal, dst));
+}
+
+static void forget_calls(void) {
+  for (int way = 0; way < FAKE_WAYS; way++) {
+    memset(regions[way].calls, 0, sizeof regions[way].calls);
+  }
+}
+
+static bool maps_only(int way) {
+  return way == FAKE_MAP || way == FAKE_MAP_DIRECT;
+}
+
+/* Whatever is on the other side, a range that only map can reach is mapped once. */
+static void test_a_range_is_mapped_as_a_whole(void **state) {
+  (void)state;
+  for (int from = 0; from < FAKE_NOTHING; from++) {
+    for (int to = 0; to < FAKE_NOTHING; to++) {
+      hal_addr_t src = alloc(from, 1000), dst = alloc(to, 1000);
+      assert_ok(zcmem_mem_write(hal, src, noise, 1000));
+      forget_calls();
+      assert_ok(zcmem_mem_copy(hal, dst, src, 1000));
+      assert_memory_equal(fake_at(&regions[to], dst), noise, 1000);
+      unsigned maps = regions[from].calls[FAKE_CALL_MAP] + (from == to ? 0 : regions[to].calls[FAKE_CALL_MAP]);
+      unsigned unmaps = regions[from].calls[FAKE_CALL_UNMAP] + (from == to ? 0 : regions[to].calls[FAKE_CALL_UNMAP]);
+      assert_int_equal(maps, maps_only(from) + maps_only(to));
+      assert_int_equal(unmaps, maps);
+      assert_ok(zcmem_mem_free(hal, src));
+      assert_ok(zcmem_mem_free(hal, dst));
+    }
+  }
+  hal_addr_t addr = alloc(FAKE_MAP, 1000);
+  forget_calls();
+  assert_ok(zcmem_mem_fill(hal, addr, noise, 3, 1000));
+  assert_int_equal(regions[FAKE_MAP].calls[FAKE_CALL_MAP], 1);
+  assert_int_equal(regions[FAKE_MAP].last_flags, ZCMEM_MAP_WRITE);
+  assert_ok(zcmem_mem_free(hal, addr));
+}
+
+/* A driver whose window is too small for the whole, as the one whose first map fails, is asked for parts. */
+static void test_what_cannot_be_mapped_as_a_whole_goes_in_chunks(void **state) {
+  const unsigned chunks = (1000 + BOUNCE - 1) / BOUNCE;
+  (void)state;
+  for (int way = FAKE_MAP; way <= FAKE_MAP_DIRECT; way++) {
+    hal_addr_t src = alloc(way, 1000), dst = alloc(way, 1000);
+    for (unsigned n = 1; n <= 2; n++) { /* the map of the source, and of the destination */
+      assert_ok(zcmem_mem_write(hal, src, noise + n, 1000));
+      forget_calls();
+      fake.fail_callback_in = n;
+      assert_ok(zcmem_mem_copy(hal, dst, src, 1000));
+      assert_int_equal(fake.fail_callback_in, 0);
+      assert_memory_equal(fake_at(&regions[way], dst), noise + n, 1000);
+      assert_int_equal(regions[way].calls[FAKE_CALL_MAP], n + 2 * chunks);
+      assert_int_equal(regions[way].calls[FAKE_CALL_UNMAP], n - 1 + 2 * chunks);
+      assert_int_equal(stats_of(way).failed_transfers, 0);
+    }
+    forget_calls();
+    fake.fail_callback_in = 1;
+    assert_ok(zcmem_mem_fill(hal, dst, noise, BOUNCE, 1000));
+    assert_int_equal(regions[way].calls[FAKE_CALL_MAP], 1 + chunks);
+    for (size_t i = 0; i < 1000; i++) {
+      assert_int_equal(*fake_at(&regions[way], dst + i), noise[i % BOUNCE]);
+    }
+    assert_ok(zcmem_mem_free(hal, src));
+    assert_ok(zcmem_mem_free(hal, dst));
+  }
 }
 
 static void test_a_mapped_side_needs_no_bounce(void **state) {
@@ -145,6 +210,33 @@ static void test_fill_repeats_the_pattern_and_cuts_the_tail(void **state) {
     assert_unused(addr);
     assert_ok(zcmem_mem_free(hal, addr));
   }
+}
+
+/* Each way to store a pattern: of equal bytes, of 2, 4 or 8, of any number; around what each is best for. */
+static void test_fill_of_every_size_and_pattern(void **state) {
+  static const size_t pattern_sizes[] = {1, 2, 3, 4, 5, 8, 12, 16, 24, 100, 511, 512, 513, 3000};
+  static unsigned char plain[4096];
+  (void)state;
+  hal_addr_t addr = alloc(FAKE_HOST, 4200);
+  for (int kind = 0; kind < 3; kind++) { /* noise; equal bytes; equal bytes but the last */
+    for (size_t p = 0; p < sizeof pattern_sizes / sizeof *pattern_sizes; p++) {
+      const unsigned char *pattern = kind == 0 ? noise : plain;
+      memset(plain, 0x5a, sizeof plain);
+      plain[pattern_sizes[p] - 1] ^= kind == 2 ? 1 : 0;
+      for (size_t size = 1; size <= 4100; size += 1 + size / 9 + size % 3) {
+        unsigned char *at = fake_at(&regions[FAKE_HOST], addr + size % 9);
+        memset(fake_at(&regions[FAKE_HOST], addr), 0x44, 4200);
+        assert_ok(zcmem_mem_fill(hal, addr + size % 9, pattern, pattern_sizes[p], size));
+        for (size_t i = 0; i < size; i++) {
+          if (at[i] != pattern[i % pattern_sizes[p]]) {
+            fail_msg("kind %d, a pattern of %zu bytes over %zu: byte %zu", kind, pattern_sizes[p], size, i);
+          }
+        }
+        assert_int_equal(at[size], 0x44);
+      }
+    }
+  }
+  assert_ok(zcmem_mem_free(hal, addr));
 }
 
 /* A byte at a time would be as right, and a write of the driver for each. */
@@ -341,8 +433,11 @@ int main(void) {
       TEST(test_copy_between_two_regions_of_any_kind),
       TEST(test_what_the_device_stored_is_seen),
       TEST(test_bounced_copies_go_in_bounded_chunks),
+      TEST(test_a_range_is_mapped_as_a_whole),
+      TEST(test_what_cannot_be_mapped_as_a_whole_goes_in_chunks),
       TEST(test_a_mapped_side_needs_no_bounce),
       TEST(test_fill_repeats_the_pattern_and_cuts_the_tail),
+      TEST(test_fill_of_every_size_and_pattern),
       TEST(test_fill_writes_as_many_patterns_at_a_time_as_bounce),
       TEST(test_pattern_may_lie_in_the_range_that_is_filled),
       TEST(test_what_has_no_callback_goes_through_the_host_pointer),

@@ -50,9 +50,11 @@ enum { ZCMEM_KIND_DRAM = 1, ZCMEM_KIND_MSMC = 2, ZCMEM_KIND_USER = 16 };
  *   fill        repeat the pattern over the range, the last copy cut off where the range ends
  *
  * Where a member is NULL the facade uses the host pointer (memcpy, memmove), and where there is none, the others:
- * copy and fill fall back to read and write, read and write to map. A transfer for which neither is there answers
- * ZCMEM_ENOTMAPPED. Where a transfer goes through a host pointer (or map) of a region that is not
- * ZCMEM_REGION_COHERENT, invalidate is called before bytes are read there and flush after they are written.
+ * copy and fill fall back to read and write, read and write to map. A copy or fill maps each range that it reaches in
+ * no other way once, as a whole, both ranges of a copy at the same time; where that fails, it goes in chunks of
+ * bounce_bytes. A transfer for which neither is there answers ZCMEM_ENOTMAPPED. Where a transfer goes through a host
+ * pointer (or map) of a region that is not ZCMEM_REGION_COHERENT, invalidate is called before bytes are read there and
+ * flush after they are written.
  *
  * Ranges for flush and invalidate are rounded to whole cache lines in the region's own host mapping only. In a range
  * that is mapped on demand, or an alias, they are as they are: the host may see nothing beside them there. A transfer
@@ -164,7 +166,8 @@ struct zcmem_region_info {
 };
 
 /*
- * Counters of one region since it was added. A snapshot taken under the region's lock: all figures belong together.
+ * Counters of one region since it was added. A snapshot taken under the region's lock: all figures belong together, but
+ * that the bytes of a transfer are counted when it ends, which needs no lock.
  * What magazines keep is given back before, so nothing of it is in them, but for `peak`.
  * The caller sets struct_bytes to sizeof(struct zcmem_region_stats) before the call; a later version may append.
  */
@@ -337,13 +340,17 @@ ZCMEM_API enum zcmem_status zcmem_mem_info(struct zcmem_hal *hal, hal_addr_t add
  * of what is filled if the region has a host pointer or the pattern is at most bounce_bytes long (a fill callback has
  * rules of its own).
  *
+ * Cost: beside the move of the bytes a look-up and, on 64-bit hosts, three atomic operations; no lock, unless other
+ * threads allocate or free at every one of a few tries, or something fails. From the first transfer in a region on a
+ * free that takes the lock has one atomic operation more. On other hosts two holds of the lock.
+ *
  * A transfer of 0 bytes succeeds and looks at no address. OK: all bytes are there. EINVAL iff hal is NULL, a host
  * pointer is NULL or its range reaches beyond the host's address space (size > 0), or pattern_size is 0. ENOENT iff an
  * address is in no live block. EBOUNDS iff a range leaves its block (also by wrapping). ENOTMAPPED iff the region
  * offers no way to do it. EIO iff a callback failed: then part of the destination may have been written. EBUSY iff
- * ZCMEM_MAX_PINS transfers use the block. ELOCK iff the lock failed: before the transfer, then nothing has happened;
- * or after it, then all or part of the bytes are there, uncounted, and the block stays in use for good, since nobody is
- * left to end its use.
+ * ZCMEM_MAX_PINS transfers use the block. ELOCK iff the lock was needed and failed: before the transfer, then nothing
+ * has happened; or after it, then all or part of the bytes are there, uncounted, and the block stays in use for good,
+ * since nobody is left to end its use.
  */
 ZCMEM_API enum zcmem_status zcmem_mem_read(struct zcmem_hal *hal, void *dst, hal_addr_t src, hal_size_t size);
 ZCMEM_API enum zcmem_status zcmem_mem_write(struct zcmem_hal *hal, hal_addr_t dst, const void *src, hal_size_t size);
