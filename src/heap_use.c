@@ -136,6 +136,14 @@ enum zcmem_status zcmem_heap_unpin(struct zcmem_heap *heap, hal_addr_t any, bool
   return unuse(heap, any, ZCMEM__PIN, freed);
 }
 
+/* Whether the range, whose beginning is in the block, is in the bytes that were requested for it. */
+static bool in_bounds(const struct zcmem_heap *heap, const struct zcmem__block *block, hal_addr_t any,
+                      hal_size_t size) {
+  uint64_t requested = zcmem__heap_bytes_of(heap, block->size) - ZCMEM__GET(block->slack);
+  uint64_t offset = any - zcmem__heap_addr(heap, block->start);
+  return offset <= requested && size <= requested - offset;
+}
+
 enum zcmem_status zcmem_heap_begin_transfer(struct zcmem_heap *heap, hal_addr_t any, hal_size_t size,
                                             struct zcmem_block_info *info) {
   if (heap == NULL) {
@@ -146,12 +154,15 @@ enum zcmem_status zcmem_heap_begin_transfer(struct zcmem_heap *heap, hal_addr_t 
   if (zcmem__block_state(block) != ZCMEM__LIVE) {
     return ZCMEM_ENOENT;
   }
-  uint64_t requested = zcmem__heap_bytes_of(heap, block->size) - block->slack;
-  uint64_t offset = any - zcmem__heap_addr(heap, block->start);
-  if (offset > requested || size > requested - offset) {
+  if (!in_bounds(heap, block, any, size)) {
     return ZCMEM_EBOUNDS;
   }
   enum zcmem_status status = use(heap, id, ZCMEM__TRANSFER);
+  /* Through a magazine it may have become another's meanwhile, who asked for less. */
+  if (status == ZCMEM_OK && heap->shared != ZCMEM__SHARED_NOT && !in_bounds(heap, block, any, size)) {
+    (void)unuse(heap, any, ZCMEM__TRANSFER, NULL);
+    return ZCMEM_EBOUNDS;
+  }
   if (status == ZCMEM_OK && info != NULL) {
     fill_info(heap, id, info);
   }
