@@ -3,14 +3,11 @@
  * Allocation and what else concerns whole blocks.
  */
 #include "heap_ops.h"
-#include "thread.h"
+#include "mem_impl.h"
 
 /* ------------------------------------------------------------------------------------------- with the lock -- */
 
 #ifdef ZCMEM__MAGAZINES
-/* Blocks that are taken out of the magazines in one hold of the lock by who needs the space. */
-#define DRAIN_STEP 64u
-
 /* The thread's magazines, unless the call that a signal interrupted is in them. */
 static struct zcmem__magazines *own_magazines(struct zcmem_hal *hal, struct zcmem__region *region) {
   struct zcmem__magazines *mine = zcmem__thread_find(region);
@@ -26,18 +23,13 @@ static struct zcmem__magazines *own_magazines(struct zcmem_hal *hal, struct zcme
  */
 static enum zcmem_status alloc_drained(struct zcmem__region *region, hal_size_t size, hal_size_t align,
                                        hal_addr_t *addr, enum zcmem_status status) {
-  uint32_t drained = DRAIN_STEP;
   zcmem__magazines_revoke(region);
-  while (status != ZCMEM_OK && drained > 0) {
+  while (status != ZCMEM_OK && zcmem__mem_drain(region) > 0) {
     zcmem__atomic_change(&region->version);
-    drained = zcmem__magazines_drain(region, DRAIN_STEP);
-    status = drained > 0 ? zcmem_heap_alloc(region->heap, size, align, addr) : status;
+    status = zcmem_heap_alloc(region->heap, size, align, addr);
     zcmem__atomic_changed(&region->version);
-    if (status != ZCMEM_OK && drained > 0) {
-      zcmem__lock_drop(&region->lock);
-      if (zcmem__lock_take(&region->lock) != ZCMEM_OK) {
-        return ZCMEM_ELOCK; /* magazines stay revoked: all goes through the lock, for good */
-      }
+    if (status != ZCMEM_OK && zcmem__mem_yield(region) != ZCMEM_OK) {
+      return ZCMEM_ELOCK;
     }
   }
   zcmem__magazines_restore(region);
@@ -96,13 +88,7 @@ static enum zcmem_status end_free(struct zcmem__region *region, hal_addr_t addr,
     status = zcmem_heap_free_deferred(region->heap, addr, &deferred);
   }
   zcmem__atomic_changed(&region->version);
-  if (ZCMEM__UNLIKELY(status != ZCMEM_OK)) {
-    region->stats.bad_frees++;
-  } else if (ZCMEM__UNLIKELY(deferred)) {
-    region->stats.deferred_frees++;
-  } else {
-    region->stats.frees++;
-  }
+  zcmem__mem_count_free(region, status, deferred);
   zcmem__lock_drop(&region->lock);
   return status;
 }
@@ -311,15 +297,11 @@ static enum zcmem_status resize_locked(struct zcmem__region *region, hal_addr_t 
 /* As alloc_drained, for a block that found no room to grow: as long as what is behind it is kept in a magazine. */
 static enum zcmem_status resize_drained(struct zcmem__region *region, hal_addr_t addr, hal_size_t size,
                                         enum zcmem_status status) {
-  uint32_t drained = DRAIN_STEP;
   zcmem__magazines_revoke(region);
-  while ((status == ZCMEM_ENOSPC || status == ZCMEM_EFRAG) && drained > 0 && kept_behind(region, addr)) {
-    zcmem__atomic_change(&region->version);
-    drained = zcmem__magazines_drain(region, DRAIN_STEP);
-    zcmem__atomic_changed(&region->version);
-    zcmem__lock_drop(&region->lock);
-    if (zcmem__lock_take(&region->lock) != ZCMEM_OK) {
-      return ZCMEM_ELOCK; /* as in alloc_drained */
+  while ((status == ZCMEM_ENOSPC || status == ZCMEM_EFRAG) && kept_behind(region, addr) &&
+         zcmem__mem_drain(region) > 0) {
+    if (zcmem__mem_yield(region) != ZCMEM_OK) {
+      return ZCMEM_ELOCK;
     }
     status = resize_locked(region, addr, size);
   }

@@ -4,7 +4,7 @@
  *
  * Where the host can (ZCMEM__DIRECT), it is counted without the region's lock: begin looks the block up as a look-up
  * does (region.h) and swaps its `use` for one more, end for one less. Errors, and whatever is not plain, are left to
- * the locked way, which decides. src/DESIGN.md has the proof.
+ * the locked way, which decides. use.c has the proof.
  */
 #ifndef ZCMEM_SRC_USE_H
 #define ZCMEM_SRC_USE_H

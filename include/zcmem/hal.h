@@ -319,6 +319,40 @@ ZCMEM_API enum zcmem_status zcmem_mem_free(struct zcmem_hal *hal, hal_addr_t add
 ZCMEM_API enum zcmem_status zcmem_mem_free_deferred(struct zcmem_hal *hal, hal_addr_t addr);
 
 /*
+ * Batches: many blocks in one hold of the region's lock. It is held for as many allocations or frees as the batch has
+ * (an allocation that fails half way frees what it has, and may try again without magazines), and others wait
+ * meanwhile: who cannot have that makes smaller batches. Magazines are neither used nor filled.
+ */
+struct zcmem_batch_item {
+  hal_size_t size;  /* bytes */
+  hal_size_t align; /* bytes, as for zcmem_mem_alloc */
+};
+
+/*
+ * Allocates all `count` blocks in region `region`, or none. addrs[i] becomes the address of items[i]. The largest are
+ * allocated first, whatever their place, so that small ones do not take the room of large ones; of equal ones the
+ * first.
+ *
+ * Statuses: those of zcmem_mem_alloc, of the item that had no room; EINVAL iff hal is NULL, there is no such region, an
+ * align is no power of two, or count is not 0 and a pointer is NULL. On failure the addrs are HAL_NULLPTR, but as they
+ * were where it is EINVAL. Cost: count allocations; and before, without the lock, the order: O(count * log(count)). The
+ * addrs serve as memory for that; no other is needed.
+ */
+ZCMEM_API enum zcmem_status zcmem_mem_alloc_batch(struct zcmem_hal *hal, uint32_t region,
+                                                  const struct zcmem_batch_item *items, uint32_t count,
+                                                  hal_addr_t *addrs);
+
+/*
+ * Frees each of the `count` addresses as zcmem_mem_free would, in one hold of the lock for each run of addresses in the
+ * same region (HAL_NULLPTRs, which are passed over, do not end one). One that cannot be freed keeps none of the others
+ * from it: *freed (may be NULL) is the number of blocks that were freed.
+ * Statuses: of the first address that could not be freed, those of zcmem_mem_free; a lock that fails does so for the
+ * whole run. EINVAL iff hal is NULL, or addrs is NULL and count is not 0: then *freed is not written.
+ */
+ZCMEM_API enum zcmem_status zcmem_mem_free_batch(struct zcmem_hal *hal, const hal_addr_t *addrs, uint32_t count,
+                                                 uint32_t *freed);
+
+/*
  * Resizes in place or refuses; statuses of zcmem_heap_resize, ELOCK. In a region that is not coherent and has a cache
  * line, EBUSY also iff the block would grow, its end is within a line, and a buffer, a mapping on demand or a transfer
  * uses it: what ends with the block has that line for itself.

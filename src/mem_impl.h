@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What allocations and frees of one block and of many share. The region's lock is held.
+ */
+#ifndef ZCMEM_SRC_MEM_IMPL_H
+#define ZCMEM_SRC_MEM_IMPL_H
+
+#include "hal_impl.h"
+#include "thread.h"
+
+#ifdef ZCMEM__MAGAZINES
+/* Blocks that are taken out of the magazines in one hold of the lock by who needs the space. */
+#define ZCMEM__DRAIN_STEP 64u
+
+/* Gives some blocks of magazines, which are revoked, back to the heap. How many: 0, there are none left. */
+static inline uint32_t zcmem__mem_drain(struct zcmem__region *region) {
+  zcmem__atomic_change(&region->version);
+  uint32_t drained = zcmem__magazines_drain(region, ZCMEM__DRAIN_STEP);
+  zcmem__atomic_changed(&region->version);
+  return drained;
+}
+
+/* Lets others at the lock. ELOCK: it is not held any more, and magazines that were revoked stay so, for good. */
+static inline enum zcmem_status zcmem__mem_yield(struct zcmem__region *region) {
+  zcmem__lock_drop(&region->lock);
+  return zcmem__lock_take(&region->lock);
+}
+#endif
+
+static inline void zcmem__mem_count_free(struct zcmem__region *region, enum zcmem_status status, bool deferred) {
+  if (ZCMEM__UNLIKELY(status != ZCMEM_OK)) {
+    region->stats.bad_frees++;
+  } else if (ZCMEM__UNLIKELY(deferred)) {
+    region->stats.deferred_frees++;
+  } else {
+    region->stats.frees++;
+  }
+}
+
+#endif
