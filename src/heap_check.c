@@ -129,7 +129,7 @@ static bool check_member(struct checker *check, uint32_t bin, uint32_t id, uint3
     return fail(check, "I5: a bin names no descriptor, or goes round in a circle");
   }
   const struct zcmem__block *block = block_of(check, id);
-  if (block->use != ZCMEM__FREE || block->next == ZCMEM__NIL || zcmem__sizeclass_bin(block->size) != bin) {
+  if (ZCMEM__GET(block->use) != ZCMEM__FREE || block->next == ZCMEM__NIL || zcmem__sizeclass_bin(block->size) != bin) {
     return fail(check, "I5: a block in the wrong bin");
   }
   return block->bin_prev == place || fail(check, "I5: a block does not say where in its bin it stands");
@@ -266,7 +266,7 @@ static bool check_bins(struct checker *check) {
 static bool check_unused(struct checker *check) {
   const struct zcmem_heap *heap = check->heap;
   uint32_t id = heap->unused, left = heap->next_id / ZCMEM__ID - 1u - check->blocks;
-  for (; left > 0 && is_id(check, id) && block_of(check, id)->use == ZCMEM__UNUSED; left--) {
+  for (; left > 0 && is_id(check, id) && ZCMEM__GET(block_of(check, id)->use) == ZCMEM__UNUSED; left--) {
     id = block_of(check, id)->next;
   }
   if (left > 0 || id != ZCMEM__NIL) {
@@ -292,7 +292,7 @@ static bool check_unused(struct checker *check) {
 static uint32_t live_after(const struct checker *check, uint32_t id) {
   do {
     id = zcmem__link_id(block_of(check, id)->next);
-  } while (id != ZCMEM__NIL && block_of(check, id)->use == ZCMEM__FREE);
+  } while (id != ZCMEM__NIL && ZCMEM__GET(block_of(check, id)->use) == ZCMEM__FREE);
   return id;
 }
 

@@ -92,7 +92,7 @@ static uint64_t cached_blocks(struct zcmem_heap *heap) {
   uint64_t count = 0;
   uint32_t id = ZCMEM__NIL;
   while ((id = zcmem__link_id(zcmem__block(heap, id)->next)) != ZCMEM__NIL) {
-    count += zcmem__block(heap, id)->use == ZCMEM__CACHED;
+    count += ZCMEM__GET(zcmem__block(heap, id)->use) == ZCMEM__CACHED; /* transfers use others */
   }
   return count;
 }
