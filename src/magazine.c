@@ -8,6 +8,8 @@
 #define CLOCK_BLOCKS 2u
 /* Blocks that it takes from the heap at most beside the one asked for. */
 #define STOCK_BLOCKS 4u
+/* While less than this part of the region is free, no block is handed out that is larger than it need be. */
+#define GENEROUS_PART 4u
 /* For how many turns of the clock it is remembered that a size ran out, or over. */
 #define REMEMBERED 8u
 /* A trial ends with so many calls that took the lock; the shortest and the longest rest, in calls. */
@@ -192,6 +194,7 @@ enum zcmem_status zcmem__magazines_refill(struct zcmem__region *region, struct z
   uint32_t id;
   if (magazines != NULL && region->depot->revokers == 0) {
     magazine = &magazines->of[need];
+    magazines->generous = region->heap->free_quanta > region->heap->at.quanta / GENEROUS_PART;
     tick(region, magazines);
     region->depot->of[need].ran_out = REMEMBERED;
     adapt(&region->depot->of[need], magazine, need);

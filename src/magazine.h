@@ -66,9 +66,10 @@ struct zcmem__magazines {
   const void *owner;
   struct zcmem__magazines *next; /* in the region's list */
   uint32_t clock;
-  uint32_t slow;                               /* calls that took the lock in this trial */
-  uint64_t quick;                              /* allocations and frees that did not, at its beginning */
-  uint32_t next_rest;                          /* how long the next rest is */
+  uint32_t slow;      /* calls that took the lock in this trial */
+  uint64_t quick;     /* allocations and frees that did not, at its beginning */
+  uint32_t next_rest; /* how long the next rest is */
+  bool generous;      /* space is not short: a block may be handed out that is larger than asked for */
   uint64_t stocked[ZCMEM__CLASSES / 64u + 1u]; /* bit s: there are blocks of s quanta, or there were */
   struct zcmem__magazine of[ZCMEM__CLASSES + 1];
 };
@@ -173,7 +174,7 @@ ZCMEM__INLINE bool zcmem__magazines_pop(struct zcmem__magazines *magazines, uint
     id = magazine->spare;
     if (id == ZCMEM__NIL) {
       magazines->stocked[need / 64u] &= ~zcmem__bits_one(need % 64u);
-      need = zcmem__magazines_larger(magazines, need);
+      need = magazines->generous ? zcmem__magazines_larger(magazines, need) : 0;
       magazine = &magazines->of[need];
       id = magazine->loaded != ZCMEM__NIL ? magazine->loaded : magazine->spare; /* of size 0 there is none */
       if (id == ZCMEM__NIL) {
