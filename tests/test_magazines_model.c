@@ -236,7 +236,7 @@ static void test_random_calls(void **state) {
   (void)state;
   for (model.done = 0; model.done < ops;) {
     print_message("ZCMEM_TEST_SEED=%llu\n", (unsigned long long)model.seed);
-    run_region(5000 << random_below(&model.seed, 6));
+    run_region(UINT64_C(5000) << random_below(&model.seed, 6));
   }
   assert_true(model.failed > 0);
 #ifdef ZCMEM__MAGAZINES

@@ -8,6 +8,7 @@
 
 #ifndef ZCMEM_NO_PTHREAD
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <string.h>
 
@@ -26,7 +27,7 @@ struct worker {
   struct world *world;
   uint64_t seed;
   unsigned wrong;
-  uint64_t done;
+  atomic_ulong done;
 };
 
 static void expect(struct worker *worker, bool good) {
@@ -52,7 +53,7 @@ static void *look_up(void *arg) {
     expect(worker, info.addr == world->stable[i] && info.requested == world->size[i]);
     expect(worker, zcmem_mem_locate(world->hal, host, &place) == ZCMEM_OK);
     expect(worker, place.block == world->stable[i] && place.requested == world->size[i]);
-    worker->done++;
+    atomic_fetch_add(&worker->done, 1);
   }
   return NULL;
 }
@@ -147,13 +148,21 @@ static void test_live_blocks_are_found_at_every_moment(void **state) {
   for (size_t i = 0; i < STABLE; i++) {
     assert_ok(zcmem_mem_free(world.hal, gaps[i]));
   }
-  struct worker readers[READERS], writers[WRITERS], mapper = {.world = &world, .seed = seed};
+  struct worker readers[READERS], writers[WRITERS], mapper;
+  mapper.world = &world;
+  mapper.seed = seed;
+  mapper.wrong = 0;
   for (size_t i = 0; i < READERS; i++) {
-    readers[i] = (struct worker){.world = &world, .seed = seed + 10 + i};
+    readers[i].world = &world;
+    readers[i].seed = seed + 10 + i;
+    readers[i].wrong = 0;
+    atomic_init(&readers[i].done, 0);
     assert_int_equal(pthread_create(&readers[i].thread, NULL, look_up, &readers[i]), 0);
   }
   for (size_t i = 0; i < WRITERS; i++) {
-    writers[i] = (struct worker){.world = &world, .seed = seed + 20 + i};
+    writers[i].world = &world;
+    writers[i].seed = seed + 20 + i;
+    writers[i].wrong = 0;
     assert_int_equal(pthread_create(&writers[i].thread, NULL, churn, &writers[i]), 0);
   }
   assert_int_equal(pthread_create(&mapper.thread, NULL, come_and_go, &mapper), 0);
@@ -163,11 +172,15 @@ static void test_live_blocks_are_found_at_every_moment(void **state) {
   }
   assert_int_equal(pthread_join(mapper.thread, NULL), 0);
   assert_int_equal(mapper.wrong, 0);
+  for (size_t i = 0; i < READERS; i++) { /* on a busy machine one may not have run yet */
+    while (atomic_load(&readers[i].done) == 0) {
+      (void)sched_yield();
+    }
+  }
   atomic_store(&world.stop, true);
   for (size_t i = 0; i < READERS; i++) {
     assert_int_equal(pthread_join(readers[i].thread, NULL), 0);
     assert_int_equal(readers[i].wrong, 0);
-    assert_true(readers[i].done > 0);
   }
   assert_ok(zcmem_hal_check(world.hal));
   for (size_t i = 0; i < STABLE; i++) {
