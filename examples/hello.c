@@ -58,7 +58,11 @@ static enum zcmem_status run(struct device *device) {
   return status == ZCMEM_OK ? released : status;
 }
 
-int main(void) {
+int main(int argc, char **argv) {
+  if (argc > 1) {
+    fprintf(stderr, "hello: no argument '%s'; usage: hello\n", argv[1]);
+    return 2;
+  }
   struct device *device = device_create();
   if (device == NULL) {
     return EXIT_FAILURE;

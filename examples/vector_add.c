@@ -97,7 +97,11 @@ static enum zcmem_status validate(struct device *device, zcmem_buffer_t sum, boo
   return zcmem_buffer_unmap(device_buffers(device), view.id);
 }
 
-int main(void) {
+int main(int argc, char **argv) {
+  if (argc > 1) {
+    fprintf(stderr, "vector_add: no argument '%s'; usage: vector_add\n", argv[1]);
+    return 2;
+  }
   struct device *device = device_create();
   zcmem_buffer_t buffer[BUFFERS] = {0};
   bool right = false;

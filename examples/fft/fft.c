@@ -97,7 +97,11 @@ static bool run(struct device *device) {
   return zcmem_malloc_set_hal(NULL) == ZCMEM_OK && good;
 }
 
-int main(void) {
+int main(int argc, char **argv) {
+  if (argc > 1) {
+    fprintf(stderr, "fft: no argument '%s'; usage: fft\n", argv[1]);
+    return 2;
+  }
   struct device *device = device_create();
   bool good = device != NULL && run(device);
   if (!device_destroy(device)) {

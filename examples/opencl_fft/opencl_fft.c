@@ -74,7 +74,11 @@ static bool run(const struct cl_session *session) {
   return good;
 }
 
-int main(void) {
+int main(int argc, char **argv) {
+  if (argc > 1) {
+    fprintf(stderr, "opencl_fft: no argument '%s'; usage: opencl_fft\n", argv[1]);
+    return 2;
+  }
   struct cl_session session;
   enum cl_session_state state = cl_session_open(&session);
   if (state == CL_SESSION_NONE) {
