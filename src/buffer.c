@@ -5,30 +5,25 @@
 #include "buffer_impl.h"
 #include <string.h>
 
-#define MEMORY_ALIGN 64u
 #define MOST_SLOTS (1u << 24)
 
 /* ------------------------------------------------------------------------------------------------- the table -- */
-
-static size_t aligned(size_t bytes) {
-  return (bytes + MEMORY_ALIGN - 1) / MEMORY_ALIGN * MEMORY_ALIGN;
-}
 
 size_t zcmem_buffers_bytes(const struct zcmem_buffers_config *config) {
   if (config == NULL || config->hal == NULL || config->max_buffers == 0 || config->max_buffers > MOST_SLOTS ||
       config->max_views == 0 || config->max_views > MOST_SLOTS) {
     return 0;
   }
-  uint64_t bytes = aligned(sizeof(struct zcmem_buffers)) +
+  uint64_t bytes = zcmem__lines(sizeof(struct zcmem_buffers)) +
                    (uint64_t)config->max_buffers * sizeof(struct zcmem__buffer) +
-                   (uint64_t)config->max_views * sizeof(struct zcmem__view) + MEMORY_ALIGN;
+                   (uint64_t)config->max_views * sizeof(struct zcmem__view) + ZCMEM__LINE;
   return bytes > SIZE_MAX ? 0 : (size_t)bytes;
 }
 
 enum zcmem_status zcmem_buffers_init(void *memory, size_t bytes, const struct zcmem_buffers_config *config,
                                      struct zcmem_buffers **buffers) {
   size_t needed = zcmem_buffers_bytes(config);
-  if (memory == NULL || buffers == NULL || needed == 0 || (uintptr_t)memory % MEMORY_ALIGN != 0) {
+  if (memory == NULL || buffers == NULL || needed == 0 || (uintptr_t)memory % ZCMEM__LINE != 0) {
     return ZCMEM_EINVAL;
   }
   if (bytes < needed) {
@@ -36,12 +31,12 @@ enum zcmem_status zcmem_buffers_init(void *memory, size_t bytes, const struct zc
   }
   memset(memory, 0, needed);
   struct zcmem_buffers *made = memory;
-  unsigned char *tables = (unsigned char *)memory + aligned(sizeof *made);
+  unsigned char *tables = (unsigned char *)memory + zcmem__lines(sizeof *made);
   made->hal = config->hal;
   made->max_buffers = config->max_buffers;
   made->max_views = config->max_views;
   made->buffers = (void *)tables;
-  made->views = (void *)(tables + aligned(config->max_buffers * sizeof(struct zcmem__buffer)));
+  made->views = (void *)(tables + zcmem__lines(config->max_buffers * sizeof(struct zcmem__buffer)));
   for (uint32_t i = 0; i < made->max_buffers; i++) {
     made->buffers[i].next = i + 1 < made->max_buffers ? i + 1 : ZCMEM__NO_SLOT;
   }

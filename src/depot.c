@@ -9,16 +9,12 @@ static uint32_t bucket_bits(uint32_t max_blocks) {
   return max_blocks <= 2 ? 1 : zcmem__bits_high(max_blocks - 1u) + 1u;
 }
 
-static size_t head_bytes(void) {
-  return (sizeof(struct zcmem__depot) + ZCMEM__LINE - 1) / ZCMEM__LINE * ZCMEM__LINE;
-}
-
 size_t zcmem__depot_bytes(uint32_t max_blocks) {
-  return head_bytes() + ((size_t)2 * sizeof(uint32_t) << bucket_bits(max_blocks));
+  return zcmem__lines(sizeof(struct zcmem__depot)) + ((size_t)2 * sizeof(uint32_t) << bucket_bits(max_blocks));
 }
 
 void zcmem__depot_init(struct zcmem__depot *depot, struct zcmem__region *region, uint32_t share) {
-  depot->hints = (void *)((char *)depot + head_bytes());
+  depot->hints = (void *)((char *)depot + zcmem__lines(sizeof(struct zcmem__depot)));
   depot->hint_shift = 64u - bucket_bits(region->max_blocks);
   depot->limit = (uint32_t)((uint64_t)region->heap->at.quanta * share / 256u);
   region->heap->shared = ZCMEM__SHARED_ONE;

@@ -4,16 +4,11 @@
 #include "move.h"
 #include <string.h>
 
-#define MEMORY_ALIGN 64u
 #define MAX_REGIONS 64u
 #define BOUNCE_MIN 16u
 #define KNOWN_REGION_FLAGS (ZCMEM_REGION_COHERENT | ZCMEM_REGION_IMAGE_ZEROED)
 
-_Static_assert(sizeof(struct zcmem__region) % MEMORY_ALIGN == 0, "regions follow each other aligned");
-
-static size_t head_bytes(void) {
-  return (sizeof(struct zcmem_hal) + MEMORY_ALIGN - 1) / MEMORY_ALIGN * MEMORY_ALIGN;
-}
+_Static_assert(sizeof(struct zcmem__region) % ZCMEM__LINE == 0, "regions follow each other aligned");
 
 static bool config_valid(const struct zcmem_hal_config *config) {
   return config != NULL && zcmem__name_valid(config->name) && config->max_regions >= 1 &&
@@ -28,7 +23,7 @@ size_t zcmem_hal_bytes(const struct zcmem_hal_config *config) {
   if (!config_valid(config)) {
     return 0;
   }
-  size_t bytes = head_bytes() + config->max_regions * sizeof(struct zcmem__region);
+  size_t bytes = zcmem__lines(sizeof(struct zcmem_hal)) + config->max_regions * sizeof(struct zcmem__region);
   if (config->max_mappings > (SIZE_MAX - bytes) / sizeof(struct zcmem__mapping)) {
     return 0;
   }
@@ -75,7 +70,7 @@ static void destroy_locks(struct zcmem_hal *hal) {
 enum zcmem_status zcmem_hal_init(void *memory, size_t bytes, const struct zcmem_hal_config *config,
                                  struct zcmem_hal **hal) {
   size_t needed = zcmem_hal_bytes(config);
-  if (memory == NULL || hal == NULL || needed == 0 || (uintptr_t)memory % MEMORY_ALIGN != 0) {
+  if (memory == NULL || hal == NULL || needed == 0 || (uintptr_t)memory % ZCMEM__LINE != 0) {
     return ZCMEM_EINVAL;
   }
   if (bytes < needed) {
@@ -83,7 +78,7 @@ enum zcmem_status zcmem_hal_init(void *memory, size_t bytes, const struct zcmem_
   }
   memset(memory, 0, needed);
   struct zcmem_hal *made = memory;
-  unsigned char *tables = (unsigned char *)memory + head_bytes();
+  unsigned char *tables = (unsigned char *)memory + zcmem__lines(sizeof(struct zcmem_hal));
   void *entries = tables + config->max_regions * sizeof(struct zcmem__region);
   made->regions = (void *)tables;
   made->max_regions = config->max_regions;
@@ -215,7 +210,7 @@ enum zcmem_status zcmem_hal_add_region(struct zcmem_hal *hal, const struct zcmem
   size_t needed = zcmem_region_bytes(config);
   if (hal == NULL || needed == 0 || !zcmem__name_valid(config->name) || config->kind == 0 ||
       (config->flags & ~KNOWN_REGION_FLAGS) != 0 || !host_range_valid(config) || !line_valid(config) ||
-      !zcmem__keep_valid(config) || (uintptr_t)config->image % MEMORY_ALIGN != 0 ||
+      !zcmem__keep_valid(config) || (uintptr_t)config->image % ZCMEM__LINE != 0 ||
       (config->image == NULL && hal->allocator.alloc == NULL)) {
     return ZCMEM_EINVAL;
   }

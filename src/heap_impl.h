@@ -15,6 +15,11 @@
 #define ZCMEM__LINE 64
 #define ZCMEM__NIL 0u
 
+/* Bytes of as many whole lines: what follows is on a line of its own. */
+static inline size_t zcmem__lines(size_t bytes) {
+  return (bytes + ZCMEM__LINE - 1) / ZCMEM__LINE * ZCMEM__LINE;
+}
+
 /* Words of the bins' bits; more than there are bins for, since a search may start behind the last bin. */
 #define ZCMEM__BIN_WORDS (ZCMEM__BIN_LIMIT / 64u + 1u)
 #define ZCMEM__BIN_SUMMARIES ((ZCMEM__BIN_WORDS + 63u) / 64u)
