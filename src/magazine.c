@@ -220,8 +220,7 @@ enum zcmem_status zcmem__magazines_refill(struct zcmem__region *region, struct z
   return status;
 }
 
-/* Where a magazine is full: puts its spare chain into the depot if somebody ran out of this size, else into the heap.
- */
+/* Where a magazine is full: its spare chain goes to the depot if somebody ran out of this size, else to the heap. */
 static void unload(struct zcmem__region *region, struct zcmem__magazines *magazines, uint32_t size) {
   struct zcmem__magazine *magazine = &magazines->of[size];
   uint32_t chain = magazine->spare, count = magazine->spares;
@@ -266,7 +265,7 @@ static void keep(struct zcmem__region *region, struct zcmem__magazines *magazine
   }
 }
 
-/* Nothing but a claim, and uses, can change `use` while the lock is held. */
+/* While the lock is held nothing but a claim, and uses, can change `use`, so the loop ends. */
 enum zcmem_status zcmem__magazines_spill(struct zcmem__region *region, struct zcmem__magazines *magazines,
                                          hal_addr_t addr) {
   uint32_t start, id = zcmem__heap_find_start(region->heap, addr, &start);

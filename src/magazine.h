@@ -27,7 +27,7 @@
 
 /*
  * A full chain has 1 << order blocks: two at first, and twice as many each time that a size both ran out and ran over
- * within a turn of the clock, since then a longer chain would have helped; up to 32, or what is 2048 quanta.
+ * of late, since then a longer chain would have helped; up to 32, or what is 2048 quanta.
  */
 #define ZCMEM__ORDER_LEAST 1u
 #define ZCMEM__ORDER_MOST 5u
@@ -79,8 +79,7 @@ struct zcmem__magazines {
 /* Makes a thread's magazines in zeroed memory, not in the region's list yet. */
 void zcmem__magazines_init(struct zcmem__magazines *magazines, struct zcmem__region *region, const void *owner);
 
-/* ---------------------------------------------------------------------------------- without the lock: the fast path --
- */
+/* -------------------------------------------------------------------------------------------- without the lock -- */
 
 /*
  * Enters one's own magazines. False: they are revoked, or entered already (by what a signal interrupted): the lock is
@@ -164,8 +163,7 @@ ZCMEM__INLINE uint32_t zcmem__magazines_larger(const struct zcmem__magazines *ma
   return size <= most ? size : 0;
 }
 
-/* Hands out a block of `need` quanta or a few more for `size` bytes from the magazines, which are entered. False: none.
- */
+/* Hands out a block of `need` quanta, or a few more, for `size` bytes from the magazines, which are entered. */
 ZCMEM__INLINE bool zcmem__magazines_pop(struct zcmem__magazines *magazines, uint32_t need, hal_size_t size,
                                         hal_addr_t *addr) {
   struct zcmem__magazine *magazine = &magazines->of[need];
@@ -261,8 +259,7 @@ ZCMEM__INLINE bool zcmem__magazines_free(struct zcmem__magazines *magazines, hal
   return true;
 }
 
-/* -------------------------------------------------------------------------- with the region's lock: the slow path --
- */
+/* --------------------------------------------------------------------------------------- with the region's lock -- */
 
 /*
  * Counts a call that takes the lock. True: the magazines rest, and it is to go to the heap. They do after a trial in
@@ -294,8 +291,7 @@ void zcmem__magazines_restore(struct zcmem__region *region);
 /* With magazines revoked: gives up to `most` blocks back to the heap. Returns how many there were. */
 uint32_t zcmem__magazines_drain(struct zcmem__region *region, uint32_t most);
 
-/* The same for the magazines of one thread, which are the caller's (revoked, or its own, or of a thread that is gone).
- */
+/* The same for those of one thread, which are the caller's: revoked, its own, or of a thread that is gone. */
 uint32_t zcmem__magazines_empty(struct zcmem__region *region, struct zcmem__magazines *magazines, uint32_t most);
 
 /* With magazines revoked: adds what was counted in them to the heap's and the region's figures. */

@@ -52,7 +52,9 @@ ZCMEM__INLINE enum zcmem_status end_alloc(struct zcmem__region *region, hal_size
                                           hal_addr_t *addr, enum zcmem_status status) {
   zcmem__atomic_changed(&region->version);
 #ifdef ZCMEM__MAGAZINES
-  if (ZCMEM__UNLIKELY(status != ZCMEM_OK && status != ZCMEM_EINVAL && region->depot != NULL)) {
+  /* What is larger than the region would have no room in it empty. */
+  if (ZCMEM__UNLIKELY(status != ZCMEM_OK && status != ZCMEM_EINVAL && region->depot != NULL &&
+                      size <= region->grantable)) {
     status = alloc_drained(region, size, align, addr, status);
     if (status == ZCMEM_ELOCK) {
       return status;

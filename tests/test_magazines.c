@@ -351,6 +351,21 @@ static void test_sizes_age_out(void **state) {
   assert_int_equal(zcmem_hal_destroy(hal), 0);
 }
 
+/* What not even an empty region would have room for empties no magazine. */
+static void test_too_large_empties_nothing(void **state) {
+  struct zcmem_hal *hal = magazines_hal(1 << 20, 256, 0);
+  hal_addr_t none = 77;
+  (void)state;
+  churn(hal, 100, 4, 3);
+  const struct zcmem__magazines *mine = hal->regions[0].depot->all;
+  uint64_t kept = mine->blocks;
+  assert_true(kept > 0);
+  assert_status(zcmem_mem_alloc(hal, 0, (1 << 20) + 1, 1, &none), ZCMEM_ENOSPC);
+  assert_int_equal(none, 77);
+  assert_int_equal(mine->blocks, kept);
+  assert_int_equal(zcmem_hal_destroy(hal), 0);
+}
+
 /* Where sizes hardly come again magazines rest, and what they had goes back; where they do again, they serve. */
 static void test_rest_and_trial(void **state) {
   struct zcmem_hal *hal = magazines_hal(1 << 25, MANY, 0);
@@ -488,6 +503,7 @@ int main(void) {
       cmocka_unit_test(test_the_checker_sees_through_magazines),
       cmocka_unit_test(test_the_end_counts_what_is_live),
       cmocka_unit_test(test_sizes_age_out),
+      cmocka_unit_test(test_too_large_empties_nothing),
       cmocka_unit_test(test_rest_and_trial),
       cmocka_unit_test(test_a_thread_without_memory_for_magazines),
       cmocka_unit_test(test_a_hal_without_memory),

@@ -132,11 +132,13 @@ extern ZCMEM_API const struct zcmem_lock_ops zcmem_lock_pthread;
 /*
  * Magazines: each thread keeps some of the blocks of up to 512 quanta that it frees, by size, and allocates from these
  * without the lock. In hosted builds for 64-bit machines, with an allocator and zcmem_lock_pthread; elsewhere the flag
- * does nothing. What is kept is live for no call. No request fails because of it: before that all of it is given back,
- * also what other threads keep. A thread that ends gives back what it has; fork leaves both processes a HAL in order.
- * No call is to be made from a signal handler that interrupts another one.
- * Blocks that are kept do not merge with their neighbours, so programs may need somewhat larger regions; and what a
- * program gains depends on how soon it asks again for the sizes that it frees: README.md has figures.
+ * does nothing. What is kept is live for no call. Before a request fails that the region could hold, all of it is given
+ * back, also what other threads keep; but it has had its say in where other blocks lie, see below. A thread that ends
+ * gives back what it has; fork leaves both processes a HAL in order. No call is to be made from a signal handler that
+ * interrupts another one. Blocks that are kept do not merge with their neighbours, and one that is up to an eighth
+ * larger than asked for may be handed out while a quarter of the region is free: so a program may need a somewhat
+ * larger region. What a program gains depends on how soon it asks again for the sizes that it frees: README.md has
+ * figures.
  */
 #define ZCMEM_HAL_MAGAZINES 0x1u
 
