@@ -54,6 +54,15 @@ static inline bool zcmem__atomic_unchanged(const struct zcmem__atomic_u32 *versi
   return (since & 1u) == 0 && zcmem__atomic_same(version, since);
 }
 
+/* Counts up, or down: what was counted before. Down is a publish. */
+static inline uint32_t zcmem__atomic_count_up(struct zcmem__atomic_u32 *word) {
+  return atomic_fetch_add_explicit(&word->value, 1, memory_order_relaxed);
+}
+
+static inline uint32_t zcmem__atomic_count_down(struct zcmem__atomic_u32 *word) {
+  return atomic_fetch_sub_explicit(&word->value, 1, memory_order_release);
+}
+
 /* For memory that no other thread knows yet. */
 static inline void zcmem__atomic_init(struct zcmem__atomic_u32 *word, uint32_t value) {
   atomic_init(&word->value, value);

@@ -123,7 +123,7 @@ static enum zcmem_status take_all_drained(struct zcmem__region *region, const st
 
 static enum zcmem_status take_all_locked(struct zcmem__region *region, const struct zcmem_batch_item *items,
                                          uint64_t *order, size_t count) {
-  enum zcmem_status status = zcmem__lock_take(&region->lock);
+  enum zcmem_status status = zcmem__region_take(region);
   if (status != ZCMEM_OK) {
     return status;
   }
@@ -185,7 +185,7 @@ static void note(struct tally *tally, enum zcmem_status status) {
 
 /* Frees addresses of one region, one after the other, up to the first that is not in it. How many it has looked at. */
 static uint32_t free_run(struct zcmem__region *region, const hal_addr_t *addrs, uint32_t count, struct tally *tally) {
-  enum zcmem_status locked = zcmem__lock_take(&region->lock);
+  enum zcmem_status locked = zcmem__region_take(region);
   uint32_t done = 0;
   for (; done < count && (addrs[done] == HAL_NULLPTR || zcmem__region_holds(region, addrs[done])); done++) {
     if (addrs[done] == HAL_NULLPTR || locked != ZCMEM_OK) {

@@ -9,14 +9,30 @@ static uint32_t bucket_bits(uint32_t max_blocks) {
   return max_blocks <= 2 ? 1 : zcmem__bits_high(max_blocks - 1u) + 1u;
 }
 
-size_t zcmem__depot_bytes(uint32_t max_blocks) {
-  return zcmem__lines(sizeof(struct zcmem__depot)) + ((size_t)2 * sizeof(uint32_t) << bucket_bits(max_blocks));
+static size_t hint_bytes(uint32_t max_blocks) {
+  return zcmem__lines((size_t)2 * sizeof(uint64_t) << bucket_bits(max_blocks));
 }
 
-void zcmem__depot_init(struct zcmem__depot *depot, struct zcmem__region *region, uint32_t share) {
-  depot->hints = (void *)((char *)depot + zcmem__lines(sizeof(struct zcmem__depot)));
+/* Bundles for an eighth of the blocks, and a few for a small region. */
+static uint32_t bundle_count(uint32_t max_blocks) {
+  return max_blocks / (8u * ZCMEM__BUNDLE) + 64u;
+}
+
+size_t zcmem__depot_bytes(uint32_t max_blocks) {
+  return zcmem__lines(sizeof(struct zcmem__depot)) + hint_bytes(max_blocks) +
+         zcmem__lines(bundle_count(max_blocks) * sizeof(struct zcmem__bundle));
+}
+
+void zcmem__depot_init(struct zcmem__depot *depot, struct zcmem__region *region, uint32_t limit,
+                       void (*share)(struct zcmem__region *region)) {
+  char *at = (char *)depot + zcmem__lines(sizeof(struct zcmem__depot));
+  depot->hints = (void *)at;
   depot->hint_shift = 64u - bucket_bits(region->max_blocks);
-  depot->limit = (uint32_t)((uint64_t)region->heap->at.quanta * share / 256u);
+  depot->bundles = (void *)(at + hint_bytes(region->max_blocks));
+  depot->bundle_count = bundle_count(region->max_blocks);
+  depot->bundle_next = 1;
+  depot->limit = (uint32_t)((uint64_t)region->heap->at.quanta * limit / 256u);
+  region->share = share;
   region->heap->shared = ZCMEM__SHARED_ONE;
   region->depot = depot;
 }
@@ -26,65 +42,60 @@ void zcmem__depot_init(struct zcmem__depot *depot, struct zcmem__region *region,
 /* Where both places are taken the older hint goes: stale ones do, in the end, or that of a block which is then freed
    the slow way. */
 void zcmem__depot_hint(struct zcmem__depot *depot, uint32_t start, uint32_t id) {
-  uint32_t *bucket = depot->hints + zcmem__hint_bucket(start, depot->hint_shift);
-  if (bucket[0] != id) {
-    ZCMEM__PUT(bucket[1], bucket[0]);
-    ZCMEM__PUT(bucket[0], id);
+  uint64_t *bucket = depot->hints + zcmem__hint_bucket(start, depot->hint_shift);
+  uint64_t hint = (uint64_t)start << 32 | id;
+  if (bucket[0] >> 32 != start) {
+    ZCMEM__PUT64(bucket[1], bucket[0]);
   }
+  ZCMEM__PUT64(bucket[0], hint);
 }
 
 /* ---------------------------------------------------------------------------------------- blocks in and out -- */
 
 void zcmem__depot_release(struct zcmem__region *region, uint32_t id) {
   struct zcmem__block *block = zcmem__block(region->heap, id);
-  /* What was its slack stands in another's account already, and the word may have been a chain's link. */
-  ZCMEM__PUT(block->slack, 0u);
+  ZCMEM__PUT(block->slack, 0u); /* what it was stands in another's account already */
   zcmem__heap_release(region->heap, id);
 }
 
-uint32_t zcmem__depot_pop(struct zcmem__region *region, uint32_t size, uint32_t *count) {
-  struct zcmem__depot *depot = region->depot;
-  uint32_t chain = depot->of[size].top, link = zcmem__block(region->heap, chain)->slack;
-  depot->of[size].top = zcmem__link_id(link);
-  *count = 1u << (link & (ZCMEM__ID - 1u));
-  depot->held -= *count * size;
-  depot->blocks -= *count;
-  return chain;
+struct zcmem__bundle *zcmem__depot_top(struct zcmem__depot *depot) {
+  return depot->top == 0 ? NULL : &depot->bundles[depot->top];
 }
 
-void zcmem__depot_push(struct zcmem__region *region, uint32_t size, uint32_t chain, uint32_t count) {
-  struct zcmem__depot *depot = region->depot;
-  ZCMEM__PUT(zcmem__block(region->heap, chain)->slack, depot->of[size].top | zcmem__bits_high(count));
-  depot->of[size].top = chain;
-  depot->held += count * size;
-  depot->blocks += count;
-}
-
-/* They count as the depot's until they are gone. */
-void zcmem__depot_condemn(struct zcmem__region *region, uint32_t size, uint32_t chain, uint32_t count) {
-  struct zcmem__depot *depot = region->depot;
-  ZCMEM__PUT(zcmem__block(region->heap, chain)->slack, depot->condemned);
-  depot->condemned = chain;
-  depot->held += count * size;
-  depot->blocks += count;
-}
-
-uint32_t zcmem__depot_execute(struct zcmem__region *region, uint32_t most) {
-  struct zcmem__depot *depot = region->depot;
-  uint32_t count = 0;
-  for (; count < most && depot->condemned != ZCMEM__NIL; count++) {
-    uint32_t id = depot->condemned, next_chain = zcmem__block(region->heap, id)->slack;
-    uint32_t rest = id;
-    depot->held -= zcmem__block(region->heap, id)->size;
-    depot->blocks--;
-    (void)zcmem__depot_unlink(region, &rest);
-    if (rest != ZCMEM__NIL) {
-      ZCMEM__PUT(zcmem__block(region->heap, rest)->slack, next_chain);
-    }
-    depot->condemned = rest != ZCMEM__NIL ? rest : next_chain;
-    zcmem__depot_release(region, id);
+struct zcmem__bundle *zcmem__depot_new(struct zcmem__depot *depot) {
+  uint32_t number = depot->unused;
+  if (number != 0) {
+    depot->unused = depot->bundles[number].next;
+  } else if (depot->bundle_next < depot->bundle_count) {
+    number = depot->bundle_next++;
+  } else {
+    return NULL;
   }
-  return count;
+  depot->bundles[number].count = 0;
+  depot->bundles[number].next = depot->top;
+  depot->top = number;
+  return &depot->bundles[number];
+}
+
+void zcmem__depot_drop(struct zcmem__depot *depot) {
+  uint32_t number = depot->top;
+  depot->top = depot->bundles[number].next;
+  depot->bundles[number].next = depot->unused;
+  depot->unused = number;
+}
+
+uint32_t zcmem__depot_give_back(struct zcmem__region *region, uint32_t most) {
+  struct zcmem__bundle *top;
+  uint32_t given = 0;
+  while (given < most && (top = zcmem__depot_top(region->depot)) != NULL) {
+    uint32_t size;
+    zcmem__depot_release(region, zcmem__bundle_pop(region->depot, top, &size).id);
+    given++;
+    if (top->count == 0) {
+      zcmem__depot_drop(region->depot);
+    }
+  }
+  return given;
 }
 
 uint32_t zcmem__depot_room(const struct zcmem__region *region) {
@@ -95,15 +106,6 @@ uint32_t zcmem__depot_room(const struct zcmem__region *region) {
   return taken < limit ? (uint32_t)(limit - taken) : 0;
 }
 
-void zcmem__depot_visit(struct zcmem__region *region, uint32_t size) {
-  struct zcmem__depot_class *of = &region->depot->of[size];
-  if (of->ran_out == 0 && of->top != ZCMEM__NIL) {
-    uint32_t count, chain = zcmem__depot_pop(region, size, &count);
-    zcmem__depot_condemn(region, size, chain, count);
-  }
-  of->ran_out = (uint8_t)(of->ran_out - (of->ran_out > 0));
-  of->ran_over = (uint8_t)(of->ran_over - (of->ran_over > 0));
-}
 #else
 typedef int zcmem__depot_empty; /* ISO C wants something in each file */
 #endif

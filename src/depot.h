@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the magazines of a region share: chains of cached blocks of one size, chains that are on their way to the heap,
- * how much may be cached, and hints where blocks are. All under the region's lock, but for the hints, which are read
- * without it. See magazine.h.
+ * What the magazines of a region share: bundles of cached blocks, how much may be cached, and hints where blocks are.
+ * All under the region's lock, but for the hints, which are read without it. See magazine.h.
  */
 #ifndef ZCMEM_DEPOT_H
 #define ZCMEM_DEPOT_H
@@ -10,46 +9,56 @@
 #include "heap_impl.h"
 #include "region.h"
 
-/* A compare-and-swap of 64 bits and threads are what they are made for. */
-#if defined(__GNUC__) && UINTPTR_MAX > UINT32_MAX && !defined(ZCMEM_NO_PTHREAD) && !defined(ZCMEM_NO_MAGAZINES)
-#define ZCMEM__MAGAZINES
-#endif
-
 /* Blocks of up to so many quanta are cached: 64 KiB at 128 bytes. */
 #define ZCMEM__CLASSES 512u
 
 struct zcmem__magazines;
 
-/* A chain of the depot leads to the next one by the first block's slack, in whose low bits its order stands. */
-struct zcmem__depot_class {
-  uint32_t top;     /* first chain */
-  uint8_t ran_out;  /* turns of the clock until it is forgotten that a thread found no block of this size, */
-  uint8_t ran_over; /*   and that one had no room for one */
+/* A cached block: where it starts, in quanta, and its descriptor. */
+struct zcmem__ticket {
+  uint32_t start;
+  uint32_t id;
+};
+
+/* Tickets go through the depot by so many at most, of whatever sizes: two cache lines. */
+#define ZCMEM__BUNDLE 12u
+
+struct zcmem__bundle {
+  struct zcmem__ticket ticket[ZCMEM__BUNDLE];
+  uint16_t size[ZCMEM__BUNDLE]; /* quanta of their blocks */
+  uint32_t count;
+  uint32_t next; /* bundle below, or next unused one; numbers from 1 on, 0: none */
 };
 
 struct zcmem__depot {
   struct zcmem__magazines *all; /* of every thread that was here */
+  uint32_t threads;             /* how many these are */
   uint32_t limit;               /* quanta that may be cached, over all */
   uint32_t granted;             /* allowances given */
-  uint32_t held;                /* quanta in the depot */
-  uint32_t clock;
-  uint64_t blocks; /* in the depot */
-  uint32_t *hints; /* start of a block -> descriptor, see zcmem__hint_find */
+  uint32_t held;                /* quanta in bundles */
+  uint32_t wanted;              /* calls until it is forgotten that a thread looked for a bundle */
+  uint64_t *hints;              /* start of a block -> descriptor, see zcmem__hint_bucket */
   uint32_t hint_shift;
-  uint32_t condemned; /* first of the chains that are to go to the heap */
-  uint32_t revokers;  /* threads that have revoked all magazines */
-  struct zcmem__depot_class of[ZCMEM__CLASSES + 1];
+  uint32_t bundle_count; /* there is a number 0, which is not used */
+  uint32_t bundle_next;  /* numbers from here on have never been used */
+  uint32_t unused;       /* first of those that are not any more */
+  uint32_t top;          /* the bundle that came last */
+  struct zcmem__bundle *bundles;
 };
 
 /* Bytes of a depot for a region with so many blocks. */
 size_t zcmem__depot_bytes(uint32_t max_blocks);
 
-/* Makes a depot in zeroed memory, for a region whose heap is there. share: of the region, in 1/256. */
-void zcmem__depot_init(struct zcmem__depot *depot, struct zcmem__region *region, uint32_t share);
+/*
+ * Makes a depot in zeroed memory, for a region whose heap is there. limit: of the region, in 1/256; share: what ends
+ * that one thread changes blocks without swapping.
+ */
+void zcmem__depot_init(struct zcmem__depot *depot, struct zcmem__region *region, uint32_t limit,
+                       void (*share)(struct zcmem__region *region));
 
 /*
- * A hint leads from a block's first quantum to its descriptor: a bucket of two ids. It may be stale or missing; the
- * descriptor tells.
+ * A hint leads from a block's first quantum to its descriptor: a bucket of two words, start << 32 | id. It may be stale
+ * or missing; the descriptor tells.
  */
 ZCMEM__INLINE size_t zcmem__hint_bucket(uint32_t quantum, uint32_t shift) {
   return 2u * (size_t)(quantum * UINT64_C(0x9e3779b97f4a7c15) >> shift);
@@ -58,32 +67,38 @@ ZCMEM__INLINE size_t zcmem__hint_bucket(uint32_t quantum, uint32_t shift) {
 /* Remembers where a block is. */
 void zcmem__depot_hint(struct zcmem__depot *depot, uint32_t start, uint32_t id);
 
-/* Gives a cached block, which no chain has any more, back to the heap. */
+/* Gives a cached block, which nobody has a ticket of any more, back to the heap. */
 void zcmem__depot_release(struct zcmem__region *region, uint32_t id);
 
-/* The first block of a chain of cached blocks, and the chain without it. */
-static inline uint32_t zcmem__depot_unlink(struct zcmem__region *region, uint32_t *chain) {
-  uint32_t id = *chain;
-  *chain = zcmem__block(region->heap, id)->tag;
-  return id;
+/* The bundle that came last, which is to be emptied and then dropped; NULL: there is none. */
+struct zcmem__bundle *zcmem__depot_top(struct zcmem__depot *depot);
+
+/* Takes a ticket out of a bundle that has some. */
+ZCMEM__INLINE struct zcmem__ticket zcmem__bundle_pop(struct zcmem__depot *depot, struct zcmem__bundle *bundle,
+                                                     uint32_t *size) {
+  *size = bundle->size[--bundle->count];
+  depot->held -= *size;
+  return bundle->ticket[bundle->count];
 }
 
-/* Takes a chain of *count blocks out of the depot, which has one of that size. */
-uint32_t zcmem__depot_pop(struct zcmem__region *region, uint32_t size, uint32_t *count);
+/* Puts one into a bundle that is not full. */
+ZCMEM__INLINE void zcmem__bundle_push(struct zcmem__depot *depot, struct zcmem__bundle *bundle,
+                                      struct zcmem__ticket ticket, uint32_t size) {
+  bundle->size[bundle->count] = (uint16_t)size;
+  bundle->ticket[bundle->count++] = ticket;
+  depot->held += size;
+}
 
-/* Adds one; `count` is a power of two. */
-void zcmem__depot_push(struct zcmem__region *region, uint32_t size, uint32_t chain, uint32_t count);
+/* A new bundle on top, empty; NULL: there are no more. */
+struct zcmem__bundle *zcmem__depot_new(struct zcmem__depot *depot);
 
-/* Chains that are to go to the heap, a few blocks with each call that takes the lock. */
-void zcmem__depot_condemn(struct zcmem__region *region, uint32_t size, uint32_t chain, uint32_t count);
+/* Takes the top one, which is empty, away. */
+void zcmem__depot_drop(struct zcmem__depot *depot);
 
-/* Gives up to `most` blocks of these back. Returns how many there were. */
-uint32_t zcmem__depot_execute(struct zcmem__region *region, uint32_t most);
+/* Gives up to `most` blocks of bundles back to the heap. Returns how many there were. */
+uint32_t zcmem__depot_give_back(struct zcmem__region *region, uint32_t most);
 
 /* Quanta more that may be cached: of the region, and of what is not in use, so that where space is short little is. */
 uint32_t zcmem__depot_room(const struct zcmem__region *region);
-
-/* The clock hand passes a size: a chain goes back if nobody ran out of it of late. */
-void zcmem__depot_visit(struct zcmem__region *region, uint32_t size);
 
 #endif

@@ -28,7 +28,7 @@ static enum zcmem_status alloc_skewed(struct zcmem_hal *hal, uint32_t index, hal
   if (status != ZCMEM_OK) {
     return status;
   }
-  status = zcmem__lock_take(&region->lock);
+  status = zcmem__region_take(region);
   if (status != ZCMEM_OK) {
     (void)zcmem_mem_free(hal, at);
     return status;
@@ -72,7 +72,7 @@ static enum zcmem_status alloc_seen(struct zcmem_hal *hal, uint32_t index, size_
  * forbids that, so the use is taken away and back under one hold of the lock.
  */
 static enum zcmem_status shrink_to_nothing(struct zcmem__region *region, hal_addr_t addr) {
-  enum zcmem_status status = zcmem__lock_take(&region->lock);
+  enum zcmem_status status = zcmem__region_take(region);
   if (status != ZCMEM_OK) {
     return status;
   }
@@ -231,7 +231,7 @@ static enum zcmem_status advance_locked(struct zcmem__host_block *block, uint32_
 
 /* Judges, and if nobody else uses the block, holds it, or makes it a zombie in whose use the caller is. ELOCK. */
 static enum zcmem_status advance(struct zcmem__host_block *block, uint32_t kind, enum step step) {
-  enum zcmem_status status = zcmem__lock_take(&block->region->lock);
+  enum zcmem_status status = zcmem__region_take(block->region);
   if (status != ZCMEM_OK) {
     return status;
   }
@@ -309,7 +309,7 @@ enum zcmem_status zcmem__host_block_end(const struct zcmem__host_block *doomed) 
     unmapped = zcmem__move_unmap(region, doomed->addr, doomed->mapped, doomed->host);
     zcmem__map_abandon(doomed->entry);
   }
-  enum zcmem_status status = zcmem__lock_take(&region->lock);
+  enum zcmem_status status = zcmem__region_take(region);
   if (status != ZCMEM_OK) {
     return status;
   }
@@ -341,7 +341,7 @@ static enum zcmem_status resize_mapped(struct zcmem__map *map, uint32_t kind, co
   struct zcmem_block_info block;
   enum zcmem_status status = find_mapping(map, host, false, &entry, &copy);
   if (status == ZCMEM_OK) {
-    status = zcmem__lock_take(&copy.region->lock);
+    status = zcmem__region_take(copy.region);
   }
   if (status != ZCMEM_OK) {
     return status;

@@ -45,7 +45,8 @@ void zcmem__keep_free(struct zcmem_hal *hal, const struct zcmem_region_config *c
 void zcmem__keep_init(struct zcmem__region *region, const struct zcmem_region_config *config, void *depot) {
   if (depot != NULL) {
     region->serial = zcmem__thread_serial();
-    zcmem__depot_init(depot, region, config->magazine_share == 0 ? SHARE_DEFAULT : config->magazine_share);
+    zcmem__depot_init(depot, region, config->magazine_share == 0 ? SHARE_DEFAULT : config->magazine_share,
+                      zcmem__magazines_share);
   }
 }
 
@@ -76,6 +77,7 @@ enum zcmem_status zcmem__keep_settle(struct zcmem__region *region, bool give_bac
     if (give_back) {
       zcmem__lock_drop(&region->lock);
       if (zcmem__lock_take(&region->lock) != ZCMEM_OK) {
+        zcmem__magazines_restore(region);
         return ZCMEM_ELOCK;
       }
     }

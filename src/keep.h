@@ -28,7 +28,7 @@ uint64_t zcmem__keep_destroy(struct zcmem_hal *hal, struct zcmem__region *region
 /*
  * With the lock held: stops all magazines of the region until zcmem__keep_resume and makes the heap's and the region's
  * figures complete. give_back: empties them, too, with the lock let go now and then. ELOCK: the lock is not held, and
- * the magazines remain stopped.
+ * the magazines go on.
  */
 enum zcmem_status zcmem__keep_settle(struct zcmem__region *region, bool give_back);
 void zcmem__keep_resume(struct zcmem__region *region);

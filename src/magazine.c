@@ -3,21 +3,30 @@
 
 #ifdef ZCMEM__MAGAZINES
 #include "heap_ops.h"
+#include "heap_parts.h"
 
-/* Blocks that a call that takes the lock gives back at most, of what is not asked for any more, from each place. */
+/* Blocks that a call that takes the lock gives back at most, of a size that is not asked for any more; */
 #define CLOCK_BLOCKS 2u
-/* Blocks that it takes from the heap at most beside the one asked for. */
-#define STOCK_BLOCKS 4u
-/* While less than this part of the region is free, no block is handed out that is larger than it need be. */
-#define GENEROUS_PART 4u
-/* For how many turns of the clock it is remembered that a size ran out, or over. */
-#define REMEMBERED 8u
-/* A trial ends with so many calls that took the lock; the shortest and the longest rest, in calls. */
-#define TRIAL 4096u
+/* and one where space is short: */
+#define SHORT_BLOCKS 4u
+/* where what is free behind the last block is less than this part of the region. */
+#define SHORT_PART 4u
+/* Blocks that a call takes from the heap at most beside the one asked for. */
+#define STOCK_BLOCKS 3u
+/* Sizes that a call looks at to make room for another. */
+#define MAKE_ROOM_SIZES 4u
+/* For how many calls it is remembered that a thread looked for a bundle. */
+#define WANTED 256u
+/*
+ * A trial ends when calls that took the lock come to so much: those for sizes that might have been kept, and others,
+ * which have no gain to lose. What a call that did not counts; and the shortest and the longest rest, in calls.
+ */
+#define TRIAL 2048u
+#define TRIAL_KEPT 4u
+#define TRIAL_OTHER 1u
+#define TRIAL_GAIN 4u
 #define REST_LEAST 8192u
 #define REST_MOST 131072u
-
-_Static_assert(ZCMEM__ORDER_MOST < ZCMEM__ID, "an order fits beside an id");
 
 void zcmem__magazines_init(struct zcmem__magazines *magazines, struct zcmem__region *region, const void *owner) {
   zcmem__atomic_init(&magazines->busy, 0);
@@ -30,28 +39,47 @@ void zcmem__magazines_init(struct zcmem__magazines *magazines, struct zcmem__reg
   magazines->quantum_shift = region->heap->at.quantum_shift;
   magazines->next_rest = REST_LEAST;
   magazines->owner = owner;
-  for (uint32_t size = 1; size <= ZCMEM__CLASSES; size++) {
-    magazines->of[size].most = 1u << ZCMEM__ORDER_LEAST;
+  for (uint32_t size = 1, first = 0; size <= ZCMEM__CLASSES; size++) {
+    struct zcmem__magazine *magazine = &magazines->of[size];
+    magazine->first = (uint16_t)first;
+    magazine->most = size <= ZCMEM__SMALL ? ZCMEM__MAGAZINE_MOST_SMALL : ZCMEM__MAGAZINE_MOST;
+    first += magazine->most;
   }
 }
 
-/* Takes one block out of a magazine that has one. */
-static uint32_t magazine_pop(struct zcmem__magazines *magazines, uint32_t size) {
-  struct zcmem__magazine *magazine = &magazines->of[size];
-  if (magazine->loaded == ZCMEM__NIL) {
-    magazine->loaded = magazine->spare;
-    magazine->count = magazine->spares;
-    magazine->spare = ZCMEM__NIL;
-    magazine->spares = 0;
-  }
-  magazine->count--;
-  magazines->held -= size;
-  magazines->blocks--;
-  return zcmem__depot_unlink(magazines->region, &magazine->loaded);
+/* ------------------------------------------------------------------------------------------- sizes with blocks -- */
+
+static void unstock(struct zcmem__magazines *magazines, uint32_t size) {
+  magazines->stocked[size / 64u] &= ~zcmem__bits_one(size % 64u);
 }
 
-static bool magazine_empty(const struct zcmem__magazine *magazine) {
-  return (magazine->loaded | magazine->spare) == ZCMEM__NIL;
+/* The first size from `size` on, up to ZCMEM__CLASSES, that may have blocks; 0: there is none. */
+static uint32_t first_stocked(const struct zcmem__magazines *magazines, uint32_t size) {
+  uint32_t word = size / 64u;
+  uint64_t bits = size > ZCMEM__CLASSES ? 0 : magazines->stocked[word] >> size % 64u << size % 64u;
+  while (bits == 0 && word < ZCMEM__CLASSES / 64u) {
+    bits = magazines->stocked[++word];
+  }
+  return bits == 0 ? 0 : 64u * word + zcmem__bits_low64(bits);
+}
+
+bool zcmem__magazines_pop_larger(struct zcmem__magazines *magazines, uint32_t need, hal_size_t size, hal_addr_t *addr) {
+  uint32_t most = magazines->quantum_shift > 25u ? need : need + need / 8u; /* slack has 32 bits */
+  unstock(magazines, need);
+  if (!magazines->generous) {
+    return false;
+  }
+  for (uint32_t found = need; (found = first_stocked(magazines, found + 1u)) != 0 && found <= most;) {
+    struct zcmem__magazine *magazine = &magazines->of[found];
+    if (magazine->count > 0) {
+      magazine->used |= ZCMEM__USED_POP;
+      magazines->allocations++;
+      *addr = zcmem__magazines_hand_out(magazines, zcmem__magazine_pop(magazines, magazine), found, size);
+      return true;
+    }
+    unstock(magazines, found);
+  }
+  return false;
 }
 
 /* ------------------------------------------------------------------------------------------------- allowances -- */
@@ -60,30 +88,88 @@ static uint32_t portion(const struct zcmem__depot *depot) {
   return depot->limit / 32u;
 }
 
-/* Whether `size` quanta more may be held; the allowance is raised for it if need be. */
+static void grant(struct zcmem__region *region, struct zcmem__magazines *magazines, uint32_t quanta) {
+  region->depot->granted += quanta;
+  magazines->allowance += quanta;
+  magazines->room += quanta;
+}
+
+/* What each thread may have at most, so that there is as much for the next one. */
+static uint32_t fair(const struct zcmem__depot *depot) {
+  return depot->limit / depot->threads;
+}
+
+/* Whether `size` quanta more may be kept; the allowance is raised for it if need be. */
 static bool may_hold(struct zcmem__region *region, struct zcmem__magazines *magazines, uint32_t size) {
-  struct zcmem__depot *depot = region->depot;
-  if (magazines->held + size <= magazines->allowance) {
+  const struct zcmem__depot *depot = region->depot;
+  if (size <= magazines->room) {
     return true;
   }
-  uint32_t missing = magazines->held + size - magazines->allowance, left = zcmem__depot_room(region);
+  uint32_t missing = size - magazines->room, left = zcmem__depot_room(region);
+  uint32_t mine = fair(depot) > magazines->allowance ? fair(depot) - magazines->allowance : 0;
+  left = left < mine ? left : mine;
   uint32_t more = missing > portion(depot) ? missing : portion(depot);
   more = more > left ? left : more;
   if (more < missing) {
     return false;
   }
-  magazines->allowance += more;
-  depot->granted += more;
+  grant(region, magazines, more);
   return true;
 }
 
-/* Gives up allowance that has not been needed. */
+/* Gives up allowance that has not been needed, but for `keep` quanta. */
 static void trim(struct zcmem__region *region, struct zcmem__magazines *magazines, uint32_t keep) {
-  uint32_t idle = magazines->allowance > magazines->held ? magazines->allowance - magazines->held : 0;
-  if (idle > keep) {
-    magazines->allowance -= idle - keep;
-    region->depot->granted -= idle - keep;
+  if (magazines->room > keep) {
+    uint32_t idle = magazines->room - keep;
+    region->depot->granted -= idle;
+    magazines->allowance -= idle;
+    magazines->room = keep;
   }
+}
+
+/* ------------------------------------------------------------------------------------------- back to the heap -- */
+
+static void drop(struct zcmem__region *region, struct zcmem__magazines *magazines, uint32_t size) {
+  uint32_t id = zcmem__magazine_pop(magazines, &magazines->of[size]).id;
+  magazines->room += size;
+  zcmem__depot_release(region, id);
+}
+
+/* Begins where it left off, so that all sizes have their turn. */
+uint32_t zcmem__magazines_empty(struct zcmem__region *region, struct zcmem__magazines *magazines, uint32_t most) {
+  uint32_t count = 0;
+  while (count < most && zcmem__magazines_held(magazines) > 0) {
+    uint32_t size = first_stocked(magazines, magazines->clock + 1u);
+    magazines->clock = size; /* 0: from the beginning */
+    while (size != 0 && magazines->of[size].count > 0 && count < most) {
+      drop(region, magazines, size);
+      count++;
+    }
+    if (size != 0 && magazines->of[size].count == 0) {
+      unstock(magazines, size);
+    }
+  }
+  trim(region, magazines, 0);
+  return count;
+}
+
+/* Gives some of them back. */
+static void give_back(struct zcmem__region *region, struct zcmem__magazines *magazines) {
+  uint32_t count = zcmem__depot_give_back(region, SHORT_BLOCKS);
+  if (count < SHORT_BLOCKS) {
+    (void)zcmem__magazines_empty(region, magazines, SHORT_BLOCKS - count);
+  }
+}
+
+/* ------------------------------------------------------------------------------------------------------- space -- */
+
+/*
+ * Whether space is so short that nothing is kept: what is kept does not merge, and hands out places that are not the
+ * best. Behind the last block there is no hole, so as long as much is left there neither matters.
+ */
+static bool is_short(const struct zcmem__region *region) {
+  const struct zcmem_heap *heap = region->heap;
+  return zcmem__block_const(heap, zcmem__heap_tail_of(heap))->size < heap->at.quanta / SHORT_PART; /* 0: no tail */
 }
 
 /* --------------------------------------------------------------------------------------------------- the clock -- */
@@ -91,13 +177,13 @@ static void trim(struct zcmem__region *region, struct zcmem__magazines *magazine
 /* Gives back some of what one thread keeps of a size that it did not use since the last visit. */
 static void visit(struct zcmem__region *region, struct zcmem__magazines *magazines, uint32_t size) {
   struct zcmem__magazine *magazine = &magazines->of[size];
+  magazine->missed /= 2u;
   if (magazine->used != 0) {
     magazine->used = 0;
     return;
   }
-  magazine->most = 1u << ZCMEM__ORDER_LEAST;
-  for (uint32_t i = 0; i < CLOCK_BLOCKS && !magazine_empty(magazine); i++) {
-    zcmem__depot_release(region, magazine_pop(magazines, size));
+  for (uint32_t i = 0; i < CLOCK_BLOCKS && magazine->count > 0; i++) {
+    drop(region, magazines, size);
   }
 }
 
@@ -109,160 +195,168 @@ static uint32_t next_size(uint32_t *clock) {
 /* The clock hand moves on: with each call that takes the lock, a bounded amount of what nobody asks for goes back. */
 static void tick(struct zcmem__region *region, struct zcmem__magazines *magazines) {
   visit(region, magazines, next_size(&magazines->clock));
-  zcmem__depot_visit(region, next_size(&region->depot->clock));
-  (void)zcmem__depot_execute(region, CLOCK_BLOCKS);
-}
-
-/* Lengthens the chains of a size of which blocks go to and fro. */
-static void adapt(struct zcmem__depot_class *of, struct zcmem__magazine *magazine, uint32_t size) {
-  uint32_t longer = 2u * magazine->most;
-  if (of->ran_out != 0 && of->ran_over != 0 && longer <= 1u << ZCMEM__ORDER_MOST &&
-      longer * size <= ZCMEM__CHAIN_QUANTA) {
-    magazine->most = (uint8_t)longer;
-    of->ran_over = 0;
+  if (region->depot->wanted > 0) {
+    region->depot->wanted--;
+  } else {
+    (void)zcmem__depot_give_back(region, CLOCK_BLOCKS);
   }
-}
-
-static bool circulates(const struct zcmem__magazine *magazine) {
-  return magazine->most > 1u << ZCMEM__ORDER_LEAST;
+  if (magazines->allowance > fair(region->depot)) { /* others came since */
+    (void)zcmem__magazines_empty(region, magazines, CLOCK_BLOCKS);
+  }
 }
 
 /* ---------------------------------------------------------------------------------------------- trial and rest -- */
 
-bool zcmem__magazines_rest(struct zcmem__region *region, struct zcmem__magazines *magazines) {
-  if (magazines->resting > 0) {
-    magazines->resting--;
-    if (zcmem__depot_execute(region, CLOCK_BLOCKS) == 0) {
-      (void)zcmem__magazines_empty(region, magazines, CLOCK_BLOCKS);
-    }
-    magazines->emptied = magazines->resting > 0 && magazines->held == 0;
-    return true;
+void zcmem__magazines_try(struct zcmem__magazines *magazines, bool kept) {
+  magazines->slow += kept ? TRIAL_KEPT : TRIAL_OTHER;
+  if (magazines->slow < TRIAL) {
+    return;
   }
-  if (++magazines->slow < TRIAL) {
-    return false;
-  }
-  uint64_t quick = magazines->allocations + magazines->frees - magazines->quick;
-  if (quick < magazines->slow) {
+  if ((magazines->allocations - magazines->quick) * TRIAL_GAIN < magazines->slow) {
     magazines->resting = magazines->next_rest;
     magazines->next_rest = magazines->next_rest < REST_MOST ? 2u * magazines->next_rest : REST_MOST;
   } else {
     magazines->next_rest = REST_LEAST;
   }
   magazines->slow = 0;
-  magazines->quick = magazines->allocations + magazines->frees;
-  return false;
+  magazines->quick = magazines->allocations;
+}
+
+void zcmem__magazines_rest(struct zcmem__region *region, struct zcmem__magazines *magazines) {
+  magazines->resting--;
+  (void)zcmem__magazines_empty(region, magazines, CLOCK_BLOCKS);
+  magazines->emptied = magazines->resting > 0 && zcmem__magazines_held(magazines) == 0;
+}
+
+/* Where space is short the call gives back some of what is kept, and keeps nothing. */
+static bool give_way(struct zcmem__region *region, struct zcmem__magazines *magazines) {
+  magazines->generous = !is_short(region);
+  if (magazines->generous) {
+    return false;
+  }
+  give_back(region, magazines);
+  trim(region, magazines, 0);
+  return true;
 }
 
 /* ------------------------------------------------------------------------------------------------ the slow path -- */
 
-/* Some blocks more, where they are sure to be asked for. */
+/* Some blocks more, from holes, where they are likely to be asked for. */
 static void stock_up(struct zcmem__region *region, struct zcmem__magazines *magazines, uint32_t size) {
   struct zcmem__magazine *magazine = &magazines->of[size];
-  uint32_t count = magazine->most / 2u < STOCK_BLOCKS ? magazine->most / 2u : STOCK_BLOCKS, id;
+  uint32_t count = magazine->missed - 1u < STOCK_BLOCKS ? magazine->missed - 1u : STOCK_BLOCKS, id;
   hal_size_t bytes = zcmem__heap_bytes_of(region->heap, size);
-  while (count-- > 0 && may_hold(region, magazines, size) && zcmem__magazines_room(magazines, size) &&
+  while (count-- > 0 && may_hold(region, magazines, size) &&
          zcmem__heap_take(region->heap, bytes, 1, &id) == ZCMEM_OK) {
     struct zcmem__block *block = zcmem__block(region->heap, id);
     ZCMEM__PUT(block->use, ZCMEM__CACHED);
     zcmem__depot_hint(region->depot, block->start, id);
-    zcmem__magazines_push(magazines, block, id, size);
+    zcmem__magazines_push(magazines, block->start, id, size);
+    magazines->slow += TRIAL_KEPT; /* when it is handed out that is no gain */
   }
 }
 
-/* Loads a chain from the depot. False: it has none. */
-static bool load(struct zcmem__region *region, struct zcmem__magazines *magazines, uint32_t size) {
-  struct zcmem__magazine *magazine = &magazines->of[size];
-  uint32_t count;
-  if (region->depot->of[size].top == ZCMEM__NIL) {
-    return false;
+/* Loads a bundle from the depot, and the allowance that goes with it. What finds no place goes back. */
+static void load(struct zcmem__region *region, struct zcmem__magazines *magazines) {
+  struct zcmem__bundle *bundle = zcmem__depot_top(region->depot);
+  region->depot->wanted = WANTED;
+  if (bundle == NULL) {
+    return;
   }
-  magazine->loaded = zcmem__depot_pop(region, size, &count);
-  magazines->stocked[size / 64u] |= zcmem__bits_one(size % 64u);
-  magazine->count = (uint8_t)count;
-  magazines->held += count * size;
-  magazines->blocks += count;
-  if (!may_hold(region, magazines, 0)) { /* there is less room than before: what the depot has given up, and no more */
-    region->depot->granted += magazines->held - magazines->allowance;
-    magazines->allowance = magazines->held;
+  while (bundle->count > 0) {
+    uint32_t size;
+    struct zcmem__ticket ticket = zcmem__bundle_pop(region->depot, bundle, &size);
+    if (magazines->of[size].count < magazines->of[size].most) {
+      grant(region, magazines, size);
+      zcmem__magazines_push(magazines, ticket.start, ticket.id, size);
+    } else {
+      zcmem__depot_release(region, ticket.id);
+    }
   }
-  return true;
+  zcmem__depot_drop(region->depot);
 }
 
 enum zcmem_status zcmem__magazines_refill(struct zcmem__region *region, struct zcmem__magazines *magazines,
                                           uint32_t need, hal_size_t size, hal_addr_t *addr) {
-  struct zcmem__magazine *magazine = NULL;
+  struct zcmem__magazine *magazine = &magazines->of[need];
   uint32_t id;
-  if (magazines != NULL && region->depot->revokers == 0) {
-    magazine = &magazines->of[need];
-    magazines->generous = region->heap->free_quanta > region->heap->at.quanta / GENEROUS_PART;
+  bool open = zcmem__atomic_acquire(&region->revoked) == 0 && !give_way(region, magazines);
+  if (open) {
     tick(region, magazines);
-    region->depot->of[need].ran_out = REMEMBERED;
-    adapt(&region->depot->of[need], magazine, need);
-    if ((!magazine_empty(magazine) || load(region, magazines, need)) &&
-        zcmem__magazines_pop(magazines, need, size, addr)) {
+    load(region, magazines);
+    if (zcmem__magazines_pop(magazines, need, size, addr)) {
       magazines->allocations--; /* as all calls with the lock it is counted in the region's figures */
       return ZCMEM_OK;
     }
   }
+  zcmem__magazines_try(magazines, true);
   enum zcmem_status status = zcmem__heap_take(region->heap, size, 1, &id);
   if (status != ZCMEM_OK) {
     return status;
   }
   struct zcmem__block *block = zcmem__block(region->heap, id);
   *addr = zcmem__heap_addr(region->heap, block->start);
-  if (magazine != NULL) {
+  if (open) {
+    zcmem__depot_hint(region->depot, block->start, id);
     magazine->used |= ZCMEM__USED_PUSH;
-    if (circulates(magazine)) {
-      zcmem__depot_hint(region->depot, block->start, id);
-      stock_up(region, magazines, need);
-    }
+    magazine->missed = (uint8_t)(magazine->missed + (magazine->missed <= STOCK_BLOCKS));
+    stock_up(region, magazines, need);
   }
   return status;
 }
 
-/* Where a magazine is full: its spare chain goes to the depot if somebody ran out of this size, else to the heap. */
-static void unload(struct zcmem__region *region, struct zcmem__magazines *magazines, uint32_t size) {
-  struct zcmem__magazine *magazine = &magazines->of[size];
-  uint32_t chain = magazine->spare, count = magazine->spares;
-  magazine->spare = ZCMEM__NIL;
-  magazine->spares = 0;
-  magazines->held -= count * size;
-  magazines->blocks -= count;
-  trim(region, magazines, portion(region->depot));
-  /* A chain that became full when full chains had just been made shorter has any length. */
-  if (region->depot->of[size].ran_out != 0 && zcmem__depot_room(region) >= count * size &&
-      zcmem__bits_power_of_two(count)) {
-    zcmem__depot_push(region, size, chain, count);
-  } else {
-    uint32_t idle = magazines->allowance - magazines->held; /* condemned blocks take up room until they are gone */
-    trim(region, magazines, idle > count * size ? idle - count * size : 0);
-    zcmem__depot_condemn(region, size, chain, count);
+/* Gives half of what there is of a size up, and the allowance for it: to the bundle, if there is one, as far as it
+ * goes. */
+static void give_up(struct zcmem__region *region, struct zcmem__magazines *magazines, uint32_t size,
+                    struct zcmem__bundle *bundle) {
+  uint32_t half = magazines->of[size].count / 2u;
+  if (bundle == NULL && half > 0) {
+    drop(region, magazines, size);
+  }
+  for (; bundle != NULL && half > 0 && bundle->count < ZCMEM__BUNDLE; half--) {
+    zcmem__bundle_push(region->depot, bundle, zcmem__magazine_pop(magazines, &magazines->of[size]), size);
+    magazines->allowance -= size;
+    region->depot->granted -= size;
+  }
+}
+
+/*
+ * Makes room for a block of `size` quanta, for which there is none: some sizes give up half of what they have, to other
+ * threads if these are short of blocks.
+ */
+static void make_room(struct zcmem__region *region, struct zcmem__magazines *magazines, uint32_t size) {
+  struct zcmem__bundle *bundle = region->depot->wanted > 0 ? zcmem__depot_new(region->depot) : NULL;
+  if (magazines->of[size].count == magazines->of[size].most) {
+    give_up(region, magazines, size, bundle);
+  }
+  for (uint32_t looked = 0; looked < MAKE_ROOM_SIZES && (bundle != NULL || !may_hold(region, magazines, size));
+       looked++) {
+    magazines->clock = first_stocked(magazines, magazines->clock + 1u);
+    give_up(region, magazines, magazines->clock, bundle);
+  }
+  if (bundle != NULL && bundle->count == 0) {
+    zcmem__depot_drop(region->depot);
   }
 }
 
 /* Finds a home for a cached block. */
 static void keep(struct zcmem__region *region, struct zcmem__magazines *magazines, uint32_t id) {
-  struct zcmem__block *block = zcmem__block(region->heap, id);
+  const struct zcmem__block *block = zcmem__block(region->heap, id);
   uint32_t size = block->size;
-  struct zcmem__magazine *magazine = &magazines->of[size];
-  struct zcmem__depot_class *of = &region->depot->of[size];
-  tick(region, magazines);
-  if (magazine->count >= magazine->most && magazine->spare != ZCMEM__NIL) {
-    of->ran_over = REMEMBERED;
-    adapt(of, magazine, size);
-    if (of->ran_out != 0) {
-      unload(region, magazines, size);
+  const struct zcmem__magazine *magazine = &magazines->of[size];
+  if (!give_way(region, magazines)) {
+    tick(region, magazines);
+    if (magazine->count == magazine->most || !may_hold(region, magazines, size)) {
+      make_room(region, magazines, size);
+    }
+    if (magazine->count < magazine->most && may_hold(region, magazines, size)) {
+      zcmem__depot_hint(region->depot, block->start, id); /* for want of it we may be here */
+      zcmem__magazines_push(magazines, block->start, id, size);
+      return;
     }
   }
-  if (may_hold(region, magazines, size) && zcmem__magazines_room(magazines, size)) {
-    zcmem__depot_hint(region->depot, block->start, id); /* for want of it we may be here */
-    if ((magazine->used & ZCMEM__USED_POP) != 0) {
-      magazines->next_rest = REST_LEAST;
-    }
-    zcmem__magazines_push(magazines, block, id, size);
-  } else {
-    zcmem__depot_release(region, id);
-  }
+  zcmem__magazines_try(magazines, true);
+  zcmem__depot_release(region, id);
 }
 
 /* While the lock is held nothing but a claim, and uses, can change `use`, so the loop ends. */
@@ -278,9 +372,10 @@ enum zcmem_status zcmem__magazines_spill(struct zcmem__region *region, struct zc
     }
   } while (!zcmem__block_claim(block, start, life));
   region->heap->slack -= block->slack;
-  if (magazines != NULL && region->depot->revokers == 0 && block->size <= ZCMEM__CLASSES) {
+  if (zcmem__atomic_acquire(&region->revoked) == 0 && block->size <= ZCMEM__CLASSES) {
     keep(region, magazines, id);
   } else {
+    zcmem__magazines_try(magazines, false);
     zcmem__depot_release(region, id);
   }
   return ZCMEM_OK;
@@ -289,10 +384,9 @@ enum zcmem_status zcmem__magazines_spill(struct zcmem__region *region, struct zc
 /* --------------------------------------------------------------------------------------------- all magazines -- */
 
 void zcmem__magazines_revoke(struct zcmem__region *region) {
-  if (region->depot->revokers++ > 0) {
+  if (zcmem__atomic_count_up(&region->revoked) > 0) {
     return;
   }
-  zcmem__atomic_publish(&region->revoked, 1);
   zcmem__barrier_all();
   for (struct zcmem__magazines *at = region->depot->all; at != NULL; at = at->next) {
     while (zcmem__atomic_acquire(&at->busy) != 0) {
@@ -302,37 +396,26 @@ void zcmem__magazines_revoke(struct zcmem__region *region) {
 }
 
 void zcmem__magazines_restore(struct zcmem__region *region) {
-  if (--region->depot->revokers == 0) {
-    zcmem__atomic_publish(&region->revoked, 0);
-  }
+  (void)zcmem__atomic_count_down(&region->revoked);
 }
 
-/* Begins where it left off, so that a series of calls looks at each size once. */
-uint32_t zcmem__magazines_empty(struct zcmem__region *region, struct zcmem__magazines *magazines, uint32_t most) {
-  uint32_t count = 0;
-  for (uint32_t looked = 0; looked < ZCMEM__CLASSES && count < most && magazines->held > 0; looked++) {
-    uint32_t size = next_size(&magazines->clock);
-    while (count < most && !magazine_empty(&magazines->of[size])) {
-      zcmem__depot_release(region, magazine_pop(magazines, size));
-      count++;
-    }
-  }
-  trim(region, magazines, 0);
-  return count;
+void zcmem__magazines_set_lone(struct zcmem__region *region, struct zcmem__magazines *magazines, bool lone) {
+  magazines->alone = lone && region->depot->threads == 1 && region->heap->shared == ZCMEM__SHARED_ONE;
+  zcmem__atomic_word_publish(&region->lone, magazines->alone ? (uintptr_t)magazines->owner : 0);
+}
+
+/* Its owner sees that the next time that it enters, and is not in them now. */
+void zcmem__magazines_share(struct zcmem__region *region) {
+  zcmem__magazines_revoke(region);
+  region->heap->shared = ZCMEM__SHARED_MANY;
+  zcmem__magazines_set_lone(region, region->depot->all, false);
+  zcmem__magazines_restore(region);
 }
 
 uint32_t zcmem__magazines_drain(struct zcmem__region *region, uint32_t most) {
-  struct zcmem__depot *depot = region->depot;
-  uint32_t count = zcmem__depot_execute(region, most);
-  for (struct zcmem__magazines *at = depot->all; at != NULL && count < most; at = at->next) {
+  uint32_t count = zcmem__depot_give_back(region, most);
+  for (struct zcmem__magazines *at = region->depot->all; at != NULL && count < most; at = at->next) {
     count += zcmem__magazines_empty(region, at, most - count);
-  }
-  for (uint32_t size = 1; size <= ZCMEM__CLASSES && count < most && depot->held > 0; size++) {
-    while (count < most && depot->of[size].top != ZCMEM__NIL) {
-      uint32_t length, chain = zcmem__depot_pop(region, size, &length);
-      zcmem__depot_condemn(region, size, chain, length);
-      count += zcmem__depot_execute(region, most - count);
-    }
   }
   return count;
 }
@@ -343,18 +426,24 @@ void zcmem__magazines_settle(struct zcmem__region *region) {
     region->stats.allocations += at->allocations;
     region->stats.frees += at->frees;
     at->slack = 0;
-    at->quick -= at->allocations + at->frees;
+    at->quick -= at->allocations;
     at->allocations = 0;
     at->frees = 0;
   }
 }
 
 void zcmem__magazines_count(const struct zcmem__region *region, uint64_t *blocks, uint64_t *quanta) {
-  *blocks = region->depot->blocks;
-  *quanta = region->depot->held;
-  for (const struct zcmem__magazines *at = region->depot->all; at != NULL; at = at->next) {
-    *blocks += at->blocks;
-    *quanta += at->held;
+  const struct zcmem__depot *depot = region->depot;
+  *blocks = 0;
+  *quanta = depot->held;
+  for (uint32_t number = depot->top; number != 0; number = depot->bundles[number].next) {
+    *blocks += depot->bundles[number].count;
+  }
+  for (const struct zcmem__magazines *at = depot->all; at != NULL; at = at->next) {
+    *quanta += zcmem__magazines_held(at);
+    for (uint32_t size = 1; size <= ZCMEM__CLASSES; size++) {
+      *blocks += at->of[size].count;
+    }
   }
 }
 #endif

@@ -3,13 +3,13 @@
  * Magazines: whole blocks that a thread keeps, by size, so that most allocations and frees take no lock; after Bonwick
  * and Adams, "Magazines and Vmem" (USENIX 2001). src/DESIGN.md tells the whole story.
  *
- *      a thread's magazines                          the region's depot (under its lock)
- *      size 1   loaded -> [ ][ ][ ]  spare -> [ ]    full chains: [ ][ ][ ] -> [ ][ ][ ]        heap
- *      size 2   loaded -> [ ]        spare ->        full chains:                         <->
+ *      a thread's magazines                    the region's depot (under its lock)
+ *      size 1   [ticket][ticket][ticket]       bundles of tickets of all sizes:
+ *      size 2   [ticket]                       [ ][ ][ ][ ] -> [ ][ ][ ][ ] -> [ ][ ][ ]            <->      heap
  *       ...
  *
+ * A *ticket* names a cached block: its descriptor and where it starts, which is all that handing it out needs to read.
  * A cached block is occupied as far as the heap knows; its `use` word is ZCMEM__CACHED, so that it is live for nobody.
- * The chains go through the descriptors: from block to block by `tag`, from chain to chain of the depot by `slack`.
  *
  * Who may touch what:
  * - `use`, with the generation beside it, changes by compare-and-swap. Whoever makes LIVE into CACHED has the block:
@@ -26,20 +26,21 @@
 #include "depot.h"
 
 /*
- * A full chain has 1 << order blocks: two at first, and twice as many each time that a size both ran out and ran over
- * of late, since then a longer chain would have helped; up to 32, or what is 2048 quanta.
+ * How many blocks of a size a thread keeps: a line of tickets, and more of small sizes, which are asked for often and
+ * for which nothing a little larger will do.
  */
-#define ZCMEM__ORDER_LEAST 1u
-#define ZCMEM__ORDER_MOST 5u
-#define ZCMEM__CHAIN_QUANTA 2048u
+#define ZCMEM__MAGAZINE_MOST 8u
+#define ZCMEM__MAGAZINE_MOST_SMALL 32u
+#define ZCMEM__SMALL 16u /* quanta */
+#define ZCMEM__TICKETS                                                                                                 \
+  (ZCMEM__SMALL * ZCMEM__MAGAZINE_MOST_SMALL + (ZCMEM__CLASSES - ZCMEM__SMALL) * ZCMEM__MAGAZINE_MOST)
 
 struct zcmem__magazine {
-  uint32_t loaded; /* chain that is pushed to and popped from; ZCMEM__NIL: empty */
-  uint32_t spare;  /* a full chain, or empty */
-  uint8_t count;   /* blocks of the loaded chain */
-  uint8_t spares;  /* of the spare one: it may have become full when full chains were shorter */
-  uint8_t most;    /* blocks of a full chain */
-  uint8_t used;    /* since the last visit of the clock: ZCMEM__USED_* */
+  uint16_t first; /* of its tickets */
+  uint8_t count;
+  uint8_t most;
+  uint8_t used;   /* since the last visit of the clock: ZCMEM__USED_* */
+  uint8_t missed; /* allocations of late that found none here */
 };
 
 #define ZCMEM__USED_PUSH 1u /* blocks were put in, or asked for in vain */
@@ -49,30 +50,36 @@ struct zcmem__magazines {
   _Alignas(64) struct zcmem__atomic_u32 busy; /* the thread is between enter and leave */
   uint32_t resting;                           /* calls that go to the heap right away, since these are of no use */
   struct zcmem_heap *heap;                    /* copies of what the region has, for the fast path */
-  const uint32_t *hints;
+  const uint64_t *hints;
   struct zcmem__region *region;
   hal_addr_t base;
   uint32_t quanta;
   uint16_t quantum_shift;
   uint16_t hint_shift;
-  uint32_t held;      /* quanta in all magazines here */
-  uint32_t allowance; /* and how many there may be */
+  uint32_t room;      /* quanta that may be put in yet */
+  uint32_t allowance; /* and that may be here altogether */
+  bool alone;         /* no other thread changes `use` of any block: region->lone is the owner */
   bool emptied;       /* these rest, and nothing is in them: only the thread itself ever looks at this and `resting` */
+  bool generous;      /* space is not short: a block may be handed out that is larger than asked for */
   /* What has happened here since the figures were last settled: to be added to the heap's and the region's. */
   _Alignas(64) uint64_t slack;
   uint64_t allocations;
   uint64_t frees;
-  uint64_t blocks; /* in all magazines here */
+  uint64_t stocked[ZCMEM__CLASSES / 64u + 1u]; /* bit s: there are blocks of s quanta, or there were */
   const void *owner;
   struct zcmem__magazines *next; /* in the region's list */
   uint32_t clock;
-  uint32_t slow;      /* calls that took the lock in this trial */
-  uint64_t quick;     /* allocations and frees that did not, at its beginning */
+  uint32_t slow;      /* allocations that took the lock in this trial */
+  uint64_t quick;     /* allocations that did not, at its beginning */
   uint32_t next_rest; /* how long the next rest is */
-  bool generous;      /* space is not short: a block may be handed out that is larger than asked for */
-  uint64_t stocked[ZCMEM__CLASSES / 64u + 1u]; /* bit s: there are blocks of s quanta, or there were */
   struct zcmem__magazine of[ZCMEM__CLASSES + 1];
+  _Alignas(64) struct zcmem__ticket ticket[ZCMEM__TICKETS];
 };
+
+/* Quanta that are kept here. */
+ZCMEM__INLINE uint32_t zcmem__magazines_held(const struct zcmem__magazines *magazines) {
+  return magazines->allowance - magazines->room;
+}
 
 /* ------------------------------------------------------------------------------------------------ making them -- */
 
@@ -100,18 +107,11 @@ ZCMEM__INLINE void zcmem__magazines_leave(struct zcmem__magazines *magazines) {
   zcmem__atomic_publish(&magazines->busy, 0);
 }
 
-/* The descriptor of the block that starts at `start`, if a hint knows it; NULL: none does. */
-ZCMEM__INLINE struct zcmem__block *zcmem__hint_find(const struct zcmem__magazines *magazines, uint32_t start,
-                                                    uint32_t *id) {
-  const uint32_t *bucket = magazines->hints + zcmem__hint_bucket(start, magazines->hint_shift);
-  *id = ZCMEM__GET(bucket[0]);
-  struct zcmem__block *block = zcmem__block(magazines->heap, *id);
-  if (ZCMEM__UNLIKELY(ZCMEM__GET(block->start) != start)) { /* the sentinel's is no block's */
-    *id = ZCMEM__GET(bucket[1]);
-    block = zcmem__block(magazines->heap, *id);
-    return ZCMEM__GET(block->start) == start ? block : NULL;
-  }
-  return block;
+/* The descriptor of the block that starts at `start`, if a hint knows it; else some other one. */
+ZCMEM__INLINE uint32_t zcmem__hint_find(const struct zcmem__magazines *magazines, uint32_t start) {
+  const uint64_t *bucket = magazines->hints + zcmem__hint_bucket(start, magazines->hint_shift);
+  uint64_t first = ZCMEM__GET64(bucket[0]), second = ZCMEM__GET64(bucket[1]);
+  return (uint32_t)(first >> 32 == start ? first : second);
 }
 
 /* `use` and the generation, which counts the blocks that a descriptor stood for, as one word. */
@@ -148,89 +148,66 @@ ZCMEM__INLINE bool zcmem__block_claim(struct zcmem__block *block, uint32_t start
                                      __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 }
 
-/*
- * The next size after `need` of which there are blocks, up to an eighth more: what such a block has too much is given
- * up until it is freed, so that fewer requests need the lock. 0: there is none.
- */
-ZCMEM__INLINE uint32_t zcmem__magazines_larger(const struct zcmem__magazines *magazines, uint32_t need) {
-  uint32_t most = need + need / 8u, from = need + 1u;
-  most = magazines->quantum_shift > 25u ? need : most < ZCMEM__CLASSES ? most : ZCMEM__CLASSES; /* slack has 32 bits */
-  uint64_t bits = magazines->stocked[from / 64u] >> from % 64u;
-  if (from % 64u != 0) { /* what of the next word belongs to the 64 sizes from `from` on */
-    bits |= from / 64u < ZCMEM__CLASSES / 64u ? magazines->stocked[from / 64u + 1u] << (64u - from % 64u) : 0;
+/* The same of a thread that is alone, and in its magazines: nothing changes meanwhile, so it need not swap. */
+ZCMEM__INLINE bool zcmem__block_claim_alone(struct zcmem__block *block, uint32_t start) {
+  if (ZCMEM__UNLIKELY(ZCMEM__GET(block->start) != start)) {
+    return false;
   }
-  uint32_t size = bits == 0 ? most + 1u : from + zcmem__bits_low64(bits);
-  return size <= most ? size : 0;
+  ZCMEM__PUT(block->use, ZCMEM__CACHED);
+  return true;
 }
+
+/* Hands out the block of a ticket, of `quanta` quanta, for `size` bytes. */
+ZCMEM__INLINE hal_addr_t zcmem__magazines_hand_out(struct zcmem__magazines *magazines, struct zcmem__ticket ticket,
+                                                   uint32_t quanta, hal_size_t size) {
+  struct zcmem__block *block = zcmem__block(magazines->heap, ticket.id);
+  uint32_t slack = (uint32_t)(((uint64_t)quanta << magazines->quantum_shift) - size);
+  ZCMEM__PUT(block->slack, slack);
+  ZCMEM__PUT(block->tag, 0u);
+  __atomic_store_n(&block->use, (uint32_t)ZCMEM__LIVE, __ATOMIC_RELEASE);
+  magazines->slack += slack;
+  magazines->room += quanta;
+  return magazines->base + ((uint64_t)ticket.start << magazines->quantum_shift);
+}
+
+/* The last ticket of a magazine that has one. */
+ZCMEM__INLINE struct zcmem__ticket zcmem__magazine_pop(struct zcmem__magazines *magazines,
+                                                       struct zcmem__magazine *magazine) {
+  return magazines->ticket[magazine->first + --magazine->count];
+}
+
+/*
+ * As zcmem__magazines_pop, for a size of which there is none: from the next size, up to an eighth more, of which there
+ * are blocks. What such a block has too much is given up until it is freed, so that fewer requests need the lock.
+ */
+bool zcmem__magazines_pop_larger(struct zcmem__magazines *magazines, uint32_t need, hal_size_t size, hal_addr_t *addr);
 
 /* Hands out a block of `need` quanta, or a few more, for `size` bytes from the magazines, which are entered. */
 ZCMEM__INLINE bool zcmem__magazines_pop(struct zcmem__magazines *magazines, uint32_t need, hal_size_t size,
                                         hal_addr_t *addr) {
   struct zcmem__magazine *magazine = &magazines->of[need];
-  uint32_t id = magazine->loaded;
-  if (ZCMEM__UNLIKELY(id == ZCMEM__NIL)) {
-    id = magazine->spare;
-    if (id == ZCMEM__NIL) {
-      magazines->stocked[need / 64u] &= ~zcmem__bits_one(need % 64u);
-      need = magazines->generous ? zcmem__magazines_larger(magazines, need) : 0;
-      magazine = &magazines->of[need];
-      id = magazine->loaded != ZCMEM__NIL ? magazine->loaded : magazine->spare; /* of size 0 there is none */
-      if (id == ZCMEM__NIL) {
-        magazines->stocked[need / 64u] &= ~zcmem__bits_one(need % 64u);
-        return false;
-      }
-    }
-    if (magazine->loaded == ZCMEM__NIL) {
-      magazine->spare = ZCMEM__NIL;
-      magazine->count = magazine->spares;
-      magazine->spares = 0;
-    }
+  if (ZCMEM__UNLIKELY(magazine->count == 0)) {
+    return zcmem__magazines_pop_larger(magazines, need, size, addr);
   }
-  struct zcmem__block *block = zcmem__block(magazines->heap, id);
-  magazine->loaded = ZCMEM__GET(block->tag);
-  magazine->count--;
   magazine->used |= ZCMEM__USED_POP;
-  uint32_t slack = (uint32_t)(((uint64_t)need << magazines->quantum_shift) - size);
-  ZCMEM__PUT(block->slack, slack);
-  ZCMEM__PUT(block->tag, 0u);
-  __atomic_store_n(&block->use, (uint32_t)ZCMEM__LIVE, __ATOMIC_RELEASE);
-  magazines->slack += slack;
-  magazines->held -= need;
-  magazines->blocks--;
   magazines->allocations++;
-  *addr = magazines->base + ((uint64_t)ZCMEM__GET(block->start) << magazines->quantum_shift);
+  *addr = zcmem__magazines_hand_out(magazines, zcmem__magazine_pop(magazines, magazine), need, size);
   return true;
 }
 
-/* Makes room for a block of `size` quanta, 1 ... ZCMEM__CLASSES, without the lock. False: it cannot be made. */
-ZCMEM__INLINE bool zcmem__magazines_room(struct zcmem__magazines *magazines, uint32_t size) {
-  struct zcmem__magazine *magazine = &magazines->of[size];
-  if (ZCMEM__UNLIKELY(magazines->held + size > magazines->allowance)) {
-    return false;
-  }
-  if (ZCMEM__UNLIKELY(magazine->count >= magazine->most)) {
-    if (magazine->spare != ZCMEM__NIL) {
-      return false;
-    }
-    magazine->spare = magazine->loaded;
-    magazine->spares = magazine->count;
-    magazine->loaded = ZCMEM__NIL;
-    magazine->count = 0;
-  }
-  return true;
+/* Whether there is room for a block of `size` quanta, 1 ... ZCMEM__CLASSES. */
+ZCMEM__INLINE bool zcmem__magazines_room(const struct zcmem__magazines *magazines, uint32_t size) {
+  return size <= magazines->room && magazines->of[size].count < magazines->of[size].most;
 }
 
 /* Puts a cached block into the magazines, where there is room for it. */
-ZCMEM__INLINE void zcmem__magazines_push(struct zcmem__magazines *magazines, struct zcmem__block *block, uint32_t id,
+ZCMEM__INLINE void zcmem__magazines_push(struct zcmem__magazines *magazines, uint32_t start, uint32_t id,
                                          uint32_t size) {
   struct zcmem__magazine *magazine = &magazines->of[size];
   magazines->stocked[size / 64u] |= zcmem__bits_one(size % 64u);
-  ZCMEM__PUT(block->tag, magazine->loaded);
-  magazine->loaded = id;
-  magazine->count++;
+  magazines->ticket[magazine->first + magazine->count++] = (struct zcmem__ticket){.start = start, .id = id};
   magazine->used |= ZCMEM__USED_PUSH;
-  magazines->held += size;
-  magazines->blocks++;
+  magazines->room -= size;
 }
 
 /*
@@ -239,33 +216,37 @@ ZCMEM__INLINE void zcmem__magazines_push(struct zcmem__magazines *magazines, str
  */
 ZCMEM__INLINE bool zcmem__magazines_free(struct zcmem__magazines *magazines, hal_addr_t addr) {
   uint64_t offset = addr - magazines->base, start = offset >> magazines->quantum_shift;
-  uint32_t id, size;
   if (ZCMEM__UNLIKELY(start >= magazines->quanta || start << magazines->quantum_shift != offset)) {
     return false;
   }
-  struct zcmem__block *block = zcmem__hint_find(magazines, (uint32_t)start, &id);
-  if (ZCMEM__UNLIKELY(block == NULL)) {
+  uint32_t id = zcmem__hint_find(magazines, (uint32_t)start);
+  struct zcmem__block *block = zcmem__block(magazines->heap, id);
+  uint64_t life = __atomic_load_n(zcmem__block_life(block), __ATOMIC_ACQUIRE);
+  uint32_t size = ZCMEM__GET(block->size);
+  if (ZCMEM__UNLIKELY(zcmem__life_use(life) != ZCMEM__LIVE || size - 1u >= ZCMEM__CLASSES ||
+                      !zcmem__magazines_room(magazines, size))) {
     return false;
   }
-  uint64_t life = __atomic_load_n(zcmem__block_life(block), __ATOMIC_ACQUIRE);
-  size = ZCMEM__GET(block->size);
-  if (ZCMEM__UNLIKELY(zcmem__life_use(life) != ZCMEM__LIVE || size - 1u >= ZCMEM__CLASSES ||
-                      !zcmem__magazines_room(magazines, size) || !zcmem__block_claim(block, (uint32_t)start, life))) {
+  if (ZCMEM__UNLIKELY(!(magazines->alone ? zcmem__block_claim_alone(block, (uint32_t)start)
+                                         : zcmem__block_claim(block, (uint32_t)start, life)))) {
     return false;
   }
   magazines->slack -= ZCMEM__GET(block->slack);
   magazines->frees++;
-  zcmem__magazines_push(magazines, block, id, size);
+  zcmem__magazines_push(magazines, (uint32_t)start, id, size);
   return true;
 }
 
 /* --------------------------------------------------------------------------------------- with the region's lock -- */
 
 /*
- * Counts a call that takes the lock. True: the magazines rest, and it is to go to the heap. They do after a trial in
- * which they served fewer calls than they did not; each time longer, until a trial goes well.
+ * Counts a call that goes to the heap; kept: though its size is one that magazines keep. Magazines rest after a trial
+ * in which they were of too little use; each time longer, until a trial goes well.
  */
-bool zcmem__magazines_rest(struct zcmem__region *region, struct zcmem__magazines *magazines);
+void zcmem__magazines_try(struct zcmem__magazines *magazines, bool kept);
+
+/* Counts a call of resting ones, which goes to the heap, and empties them by some blocks. */
+void zcmem__magazines_rest(struct zcmem__region *region, struct zcmem__magazines *magazines);
 
 /*
  * A block of `need` quanta for `size` bytes: from the depot, or from the heap with some more for next time. magazines:
@@ -280,6 +261,15 @@ enum zcmem_status zcmem__magazines_refill(struct zcmem__region *region, struct z
  */
 enum zcmem_status zcmem__magazines_spill(struct zcmem__region *region, struct zcmem__magazines *magazines,
                                          hal_addr_t addr);
+
+/*
+ * Makes these the only ones that change `use` without the lock, and so without swapping, if they are: until another
+ * thread takes the lock for what changes blocks. Or ends that, for magazines that nobody is in.
+ */
+void zcmem__magazines_set_lone(struct zcmem__region *region, struct zcmem__magazines *magazines, bool lone);
+
+/* Ends it from another thread, for good: from now on blocks are shared. */
+void zcmem__magazines_share(struct zcmem__region *region);
 
 /*
  * Revokes all magazines of the region: until zcmem__magazines_restore everybody goes through the lock. The lock may be

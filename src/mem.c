@@ -73,7 +73,7 @@ ZCMEM__INLINE enum zcmem_status end_alloc(struct zcmem__region *region, hal_size
 /* From the heap. */
 static ZCMEM__NOINLINE enum zcmem_status alloc_plain(struct zcmem__region *region, hal_size_t size, hal_size_t align,
                                                      hal_addr_t *addr) {
-  enum zcmem_status status = zcmem__lock_take(&region->lock);
+  enum zcmem_status status = zcmem__region_take(region);
   if (ZCMEM__UNLIKELY(status != ZCMEM_OK)) {
     return status;
   }
@@ -97,7 +97,7 @@ static enum zcmem_status end_free(struct zcmem__region *region, hal_addr_t addr,
 
 /* Into the heap. */
 static ZCMEM__NOINLINE enum zcmem_status free_plain(struct zcmem__region *region, hal_addr_t addr, bool may_defer) {
-  enum zcmem_status status = zcmem__lock_take(&region->lock);
+  enum zcmem_status status = zcmem__region_take(region);
   if (ZCMEM__UNLIKELY(status != ZCMEM_OK)) {
     return status;
   }
@@ -113,33 +113,39 @@ static ZCMEM__NOINLINE enum zcmem_status alloc_missed(struct zcmem_hal *hal, str
                                                       hal_size_t size, hal_size_t align, hal_addr_t *addr) {
   struct zcmem__magazines *mine = own_magazines(hal, region);
   uint64_t last = (size - (size != 0)) >> region->heap->at.quantum_shift;
-  if (mine == NULL || addr == NULL || last >= ZCMEM__CLASSES || !zcmem__bits_power_of_two(align) ||
-      align >> region->heap->at.quantum_shift > 1u) {
-    return alloc_plain(region, size, align, addr);
-  }
-  enum zcmem_status status = zcmem__lock_take(&region->lock);
+  enum zcmem_status status = zcmem__region_take(region);
   if (status != ZCMEM_OK) {
     return status;
   }
   zcmem__atomic_change(&region->version);
-  status = zcmem__magazines_rest(region, mine) ? zcmem_heap_alloc(region->heap, size, align, addr)
-                                               : zcmem__magazines_refill(region, mine, (uint32_t)last + 1u, size, addr);
+  if (mine != NULL && mine->resting > 0) {
+    zcmem__magazines_rest(region, mine);
+  }
+  if (mine == NULL || mine->resting > 0 || addr == NULL || last >= ZCMEM__CLASSES || !zcmem__bits_power_of_two(align) ||
+      align >> region->heap->at.quantum_shift > 1u) {
+    if (mine != NULL && mine->resting == 0) {
+      zcmem__magazines_try(mine, false);
+    }
+    status = zcmem_heap_alloc(region->heap, size, align, addr);
+  } else {
+    status = zcmem__magazines_refill(region, mine, (uint32_t)last + 1u, size, addr);
+  }
   return end_alloc(region, size, align, addr, status);
 }
 
 static ZCMEM__NOINLINE enum zcmem_status free_missed(struct zcmem_hal *hal, struct zcmem__region *region,
                                                      hal_addr_t addr, bool may_defer) {
   struct zcmem__magazines *mine = own_magazines(hal, region);
-  enum zcmem_status status = zcmem__lock_take(&region->lock);
+  enum zcmem_status status = zcmem__region_take(region);
   if (status != ZCMEM_OK) {
     return status;
   }
-  if (mine == NULL) {
-    region->heap->shared = ZCMEM__SHARED_MANY; /* a thread without magazines is not the one that has some */
-  }
   zcmem__atomic_change(&region->version);
-  status = mine == NULL || zcmem__magazines_rest(region, mine) ? zcmem__heap_free_own(region->heap, addr)
-                                                               : zcmem__magazines_spill(region, mine, addr);
+  if (mine != NULL && mine->resting > 0) {
+    zcmem__magazines_rest(region, mine);
+  }
+  status = mine == NULL || mine->resting > 0 ? zcmem__heap_free_own(region->heap, addr)
+                                             : zcmem__magazines_spill(region, mine, addr);
   return end_free(region, addr, may_defer, status);
 }
 
@@ -273,7 +279,7 @@ static enum zcmem_status lock_region_of(struct zcmem_hal *hal, hal_addr_t addr, 
     return ZCMEM_EINVAL;
   }
   *region = zcmem__hal_region_of(hal, addr);
-  return *region == NULL ? ZCMEM_ENOENT : zcmem__lock_take(&(*region)->lock);
+  return *region == NULL ? ZCMEM_ENOENT : zcmem__region_take(*region);
 }
 
 /*

@@ -20,10 +20,14 @@ static inline uint32_t zcmem__mem_drain(struct zcmem__region *region) {
   return drained;
 }
 
-/* Lets others at the lock. ELOCK: it is not held any more, and magazines that were revoked stay so, for good. */
+/* With magazines revoked, lets others at the lock. ELOCK: it is not held any more, and the magazines are restored. */
 static inline enum zcmem_status zcmem__mem_yield(struct zcmem__region *region) {
   zcmem__lock_drop(&region->lock);
-  return zcmem__lock_take(&region->lock);
+  enum zcmem_status status = zcmem__lock_take(&region->lock);
+  if (status != ZCMEM_OK) {
+    zcmem__magazines_restore(region);
+  }
+  return status;
 }
 #endif
 

@@ -2,6 +2,10 @@
 #include "region.h"
 #include <string.h>
 
+#ifdef ZCMEM__MAGAZINES
+_Thread_local char zcmem__self;
+#endif
+
 static const struct zcmem_region_ops no_ops = {0};
 
 bool zcmem__name_valid(const char *name) {
@@ -138,7 +142,7 @@ void zcmem__region_note_alloc(struct zcmem__region *region, enum zcmem_status st
 }
 
 enum zcmem_status zcmem__region_begin(struct zcmem__region *region, hal_addr_t addr, hal_size_t size) {
-  enum zcmem_status status = zcmem__lock_take(&region->lock);
+  enum zcmem_status status = zcmem__region_take(region);
   if (status != ZCMEM_OK) {
     return status;
   }
@@ -151,7 +155,7 @@ enum zcmem_status zcmem__region_begin(struct zcmem__region *region, hal_addr_t a
 }
 
 enum zcmem_status zcmem__region_hold(struct zcmem__region *region, hal_addr_t addr, hal_size_t size) {
-  enum zcmem_status status = zcmem__lock_take(&region->lock);
+  enum zcmem_status status = zcmem__region_take(region);
   if (status != ZCMEM_OK) {
     return status;
   }
@@ -161,7 +165,7 @@ enum zcmem_status zcmem__region_hold(struct zcmem__region *region, hal_addr_t ad
 }
 
 enum zcmem_status zcmem__region_let_go(struct zcmem__region *region, hal_addr_t addr, bool free_it) {
-  enum zcmem_status status = zcmem__lock_take(&region->lock);
+  enum zcmem_status status = zcmem__region_take(region);
   if (status != ZCMEM_OK) {
     return status;
   }
@@ -192,7 +196,7 @@ enum zcmem_status zcmem__region_end_locked(struct zcmem__region *region, hal_add
 }
 
 enum zcmem_status zcmem__region_end(struct zcmem__region *region, hal_addr_t addr, uint64_t *counter, uint64_t amount) {
-  enum zcmem_status status = zcmem__lock_take(&region->lock);
+  enum zcmem_status status = zcmem__region_take(region);
   if (status != ZCMEM_OK) {
     return status;
   }

@@ -22,6 +22,13 @@
 #include <stdalign.h>
 #include <zcmem/heap.h>
 
+/* Magazines need a compare-and-swap of 64 bits, and threads. */
+#if defined(__GNUC__) && UINTPTR_MAX > UINT32_MAX && !defined(ZCMEM_NO_PTHREAD) && !defined(ZCMEM_NO_MAGAZINES)
+#define ZCMEM__MAGAZINES
+/* Its address names a thread: no two that run have the same. */
+extern _Thread_local char zcmem__self __attribute__((tls_model("initial-exec")));
+#endif
+
 struct zcmem__depot; /* magazine.h */
 
 struct zcmem__region {
@@ -29,16 +36,18 @@ struct zcmem__region {
   hal_size_t size;
   unsigned char *host;              /* where the host sees byte `base`, or NULL */
   struct zcmem_heap *heap;          /* at the beginning of the image */
-  struct zcmem__atomic_u32 revoked; /* 1: nobody may enter magazines */
+  struct zcmem__atomic_u32 revoked; /* by so many calls: nobody may enter magazines */
   struct zcmem__atomic_u32 direct;  /* 1: transfers count uses without the lock */
+  struct zcmem__atomic_word lone;   /* the thread that changes `use` without the lock and without swapping, or 0 */
   uint64_t serial;                  /* no other region of the process ever has it; 0: no magazines */
   uint32_t kind;
   uint32_t flags;
   const struct zcmem_region_ops *ops; /* never NULL */
   void *ctx;
-  struct zcmem__depot *depot; /* what magazines share, or NULL */
-  hal_addr_t first;           /* what the heap can hand out: from here ... */
-  hal_size_t grantable;       /*   this many bytes */
+  struct zcmem__depot *depot;                  /* what magazines share, or NULL */
+  void (*share)(struct zcmem__region *region); /* with the lock held: ends what `lone` says */
+  hal_addr_t first;                            /* what the heap can hand out: from here ... */
+  hal_size_t grantable;                        /*   this many bytes */
   hal_size_t quantum;
   hal_size_t cache_line; /* 0: none */
   uint32_t max_blocks;
@@ -51,6 +60,28 @@ struct zcmem__region {
   struct zcmem__lock lock;
   struct zcmem__moved_line moved[ZCMEM__MOVED_LINES]; /* by transfers that took no lock: to be added to the stats */
 };
+
+/* Names this thread; 0 where no thread ever changes anything without the lock. */
+ZCMEM__INLINE uintptr_t zcmem__region_self(void) {
+#ifdef ZCMEM__MAGAZINES
+  return (uintptr_t)&zcmem__self;
+#else
+  return 0;
+#endif
+}
+
+/*
+ * Takes the lock for whatever changes blocks, or relies on what they are: from then on no thread changes `use` without
+ * swapping, but perhaps this one.
+ */
+ZCMEM__INLINE enum zcmem_status zcmem__region_take(struct zcmem__region *region) {
+  enum zcmem_status status = zcmem__lock_take(&region->lock);
+  uintptr_t lone = zcmem__atomic_word_acquire(&region->lone);
+  if (ZCMEM__UNLIKELY(lone != 0 && status == ZCMEM_OK && lone != zcmem__region_self())) {
+    region->share(region);
+  }
+  return status;
+}
 
 /* Whether `name` is of 1 ... ZCMEM_NAME_MAX bytes. NULL: no. */
 bool zcmem__name_valid(const char *name);

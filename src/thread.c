@@ -21,9 +21,8 @@ static pthread_mutex_t registry = PTHREAD_MUTEX_INITIALIZER;
 static struct zcmem_hal *hals;
 static uint64_t serials; /* handed out so far; a region gets its own while `adding` is held, so without the registry */
 
-/* Names a thread: no two that run have the same. */
 static const void *self(void) {
-  return zcmem__thread_slots;
+  return &zcmem__self;
 }
 
 /* -------------------------------------------------------------------------------------------------- each region -- */
@@ -52,7 +51,7 @@ static struct zcmem__magazines *of_owner(const struct zcmem__region *region, con
 /* A lock that fails leaves the blocks where they are; whoever needs space takes them from there. */
 static void give_back(struct zcmem__region *region) {
   uint32_t given = STEP;
-  while (given == STEP && zcmem__lock_take(&region->lock) == ZCMEM_OK) {
+  while (given == STEP && zcmem__region_take(region) == ZCMEM_OK) {
     struct zcmem__magazines *mine = of_owner(region, self());
     given = 0;
     if (mine != NULL) {
@@ -61,6 +60,7 @@ static void give_back(struct zcmem__region *region) {
       zcmem__atomic_changed(&region->version);
       if (given < STEP) {
         mine->owner = NULL; /* for a thread to come */
+        zcmem__magazines_set_lone(region, mine, false);
       }
     }
     zcmem__lock_drop(&region->lock);
@@ -99,10 +99,11 @@ static void let_go_region(struct zcmem__region *region) {
  * that was just about to enter its own, and would have found them revoked, will not leave them.
  */
 static void inherit_region(struct zcmem__region *region) {
-  region->depot->revokers = 1;
+  zcmem__atomic_publish(&region->revoked, 1);
   for (struct zcmem__magazines *at = region->depot->all; at != NULL; at = at->next) {
     if (at->owner != self()) {
       at->owner = NULL;
+      zcmem__magazines_set_lone(region, at, false);
       zcmem__atomic_publish(&at->busy, 0);
     }
   }
@@ -178,6 +179,7 @@ static struct zcmem__magazines *adopt(struct zcmem__region *region) {
   }
   if (found != NULL) {
     found->owner = self();
+    zcmem__magazines_set_lone(region, found, true);
   }
   return found;
 }
@@ -185,7 +187,7 @@ static struct zcmem__magazines *adopt(struct zcmem__region *region) {
 struct zcmem__magazines *zcmem__thread_attach(struct zcmem_hal *hal, struct zcmem__region *region) {
   /* Without a destructor a thread could not give back what it has. */
   if (region->depot == NULL || !have_key || pthread_setspecific(key, self()) != 0 ||
-      zcmem__lock_take(&region->lock) != ZCMEM_OK) {
+      zcmem__region_take(region) != ZCMEM_OK) {
     return NULL;
   }
   struct zcmem__magazines *mine = adopt(region);
@@ -196,15 +198,14 @@ struct zcmem__magazines *zcmem__thread_attach(struct zcmem_hal *hal, struct zcme
       return NULL;
     }
     zcmem__magazines_init(mine, region, self());
-    if (zcmem__lock_take(&region->lock) != ZCMEM_OK) {
+    if (zcmem__region_take(region) != ZCMEM_OK) {
       hal->allocator.free(hal->allocator.ctx, mine, sizeof *mine);
       return NULL;
     }
-    if (region->depot->all != NULL) {
-      region->heap->shared = ZCMEM__SHARED_MANY;
-    }
     mine->next = region->depot->all;
     region->depot->all = mine;
+    region->depot->threads++;
+    zcmem__magazines_set_lone(region, mine, true);
     zcmem__lock_drop(&region->lock);
   }
   zcmem__thread_slots[region->serial % ZCMEM__THREAD_SLOTS] =

@@ -83,7 +83,7 @@ enum zcmem_status zcmem_mem_device(struct zcmem_hal *hal, const void *ptr, hal_a
  * transfer, too: an unpin too many must not let the block go to somebody else whose bytes the driver would then write.
  */
 static enum zcmem_status pin_range(struct zcmem__region *region, hal_addr_t addr, hal_size_t size) {
-  enum zcmem_status status = zcmem__lock_take(&region->lock);
+  enum zcmem_status status = zcmem__region_take(region);
   if (status != ZCMEM_OK) {
     return status;
   }
@@ -112,7 +112,7 @@ static enum zcmem_status unpin_locked(struct zcmem__region *region, hal_addr_t a
 
 /* Undoes pin_range for a map that failed with `status`. ELOCK: the block stays in use and the map counted. */
 static enum zcmem_status unpin_failed(struct zcmem__region *region, hal_addr_t addr, enum zcmem_status status) {
-  if (zcmem__lock_take(&region->lock) != ZCMEM_OK) {
+  if (zcmem__region_take(region) != ZCMEM_OK) {
     return ZCMEM_ELOCK;
   }
   (void)unpin_locked(region, addr);
@@ -167,7 +167,7 @@ enum zcmem_status zcmem_mem_map(struct zcmem_hal *hal, hal_addr_t addr, hal_size
 
 /* ELOCK: the block stays in use. */
 static enum zcmem_status unpin(struct zcmem__region *region, hal_addr_t addr) {
-  enum zcmem_status status = zcmem__lock_take(&region->lock);
+  enum zcmem_status status = zcmem__region_take(region);
   if (status != ZCMEM_OK) {
     return status;
   }

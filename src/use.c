@@ -79,10 +79,12 @@ static enum zcmem_status enter(struct zcmem__region *region, hal_addr_t addr, ha
 
 /* From the first transfer on `use` changes by compare-and-swap also where there are no magazines. */
 static enum zcmem_status open_region(struct zcmem__region *region) {
-  enum zcmem_status status = zcmem__lock_take(&region->lock);
+  enum zcmem_status status = zcmem__region_take(region);
   if (status == ZCMEM_OK) {
-    region->heap->shared = ZCMEM__SHARED_MANY;
-    zcmem__atomic_publish(&region->direct, 1);
+    if (zcmem__atomic_word_acquire(&region->lone) == 0) {
+      region->heap->shared = ZCMEM__SHARED_MANY;
+      zcmem__atomic_publish(&region->direct, 1);
+    }
     zcmem__lock_drop(&region->lock);
   }
   return status;
@@ -92,7 +94,8 @@ static enum zcmem_status begin_direct(struct zcmem__region *region, hal_addr_t a
                                       struct zcmem__block **held) {
   enum zcmem_status status = ZCMEM_OK;
   *held = NULL;
-  if (ZCMEM__UNLIKELY(zcmem__atomic_acquire(&region->direct) == 0)) {
+  if (ZCMEM__UNLIKELY(zcmem__atomic_acquire(&region->direct) == 0) &&
+      zcmem__atomic_word_acquire(&region->lone) != zcmem__region_self()) {
     status = open_region(region);
   }
   for (uint32_t tries = 0; tries < TRIES && status == ZCMEM_OK && *held == NULL; tries++) {

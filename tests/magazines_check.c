@@ -7,49 +7,49 @@ struct walk {
   uint64_t blocks, quanta;
 };
 
-/* A chain of at least `least` blocks, all of `size` quanta (0: as the first one): NULL, and *length is its length. */
-static const char *walk_chain(struct walk *walk, uint32_t first, uint32_t size, uint32_t *length) {
-  *length = 0;
-  for (uint32_t id = first; id != ZCMEM__NIL; ++*length) {
-    if (id % ZCMEM__ID != 0 || id >= walk->heap->next_id) {
-      return "a chain leads out of the descriptors";
-    }
-    const struct zcmem__block *block = zcmem__block(walk->heap, id);
-    if (block->use != ZCMEM__CACHED) {
-      return "a block of a chain is not cached";
-    }
-    size = size == 0 ? block->size : size;
-    if (block->size != size) {
-      return "a chain has blocks of several sizes";
-    }
-    if (*length == UINT16_MAX) {
-      return "a chain goes round in a circle";
-    }
-    walk->blocks++;
-    walk->quanta += size;
-    id = block->tag;
+/* One ticket of a block of `size` quanta: NULL, or what is wrong with it. */
+static const char *walk_ticket(struct walk *walk, struct zcmem__ticket ticket, uint32_t size) {
+  if (ticket.id == ZCMEM__NIL || ticket.id % ZCMEM__ID != 0 || ticket.id >= walk->heap->next_id) {
+    return "a ticket leads out of the descriptors";
   }
+  const struct zcmem__block *block = zcmem__block(walk->heap, ticket.id);
+  if (block->use != ZCMEM__CACHED) {
+    return "the block of a ticket is not cached";
+  }
+  if (block->start != ticket.start || block->size != size) {
+    return "the block of a ticket is another one";
+  }
+  walk->blocks++;
+  walk->quanta += size;
   return NULL;
 }
 
 static const char *walk_magazines(const struct zcmem__magazines *of, struct walk *walk) {
   struct walk mine = {.heap = walk->heap};
+  uint32_t first = 0;
   for (uint32_t size = 1; size <= ZCMEM__CLASSES; size++) {
     const struct zcmem__magazine *magazine = &of->of[size];
-    uint32_t loaded = 0, spares = 0;
-    const char *wrong = walk_chain(&mine, magazine->loaded, size, &loaded);
-    wrong = wrong == NULL ? walk_chain(&mine, magazine->spare, size, &spares) : wrong;
-    if (wrong != NULL) {
-      return wrong;
+    if (magazine->first != first || magazine->count > magazine->most) {
+      return "a magazine has more tickets than it may, or has them elsewhere";
     }
-    if (loaded != magazine->count || spares != magazine->spares) {
-      return "a magazine's chain is not as long as it says";
+    first += magazine->most;
+    if (magazine->count > 0 && (of->stocked[size / 64] >> size % 64 & 1) == 0) {
+      return "there are blocks of a size of which there are said to be none";
+    }
+    for (uint32_t i = 0; i < magazine->count; i++) {
+      const char *wrong = walk_ticket(&mine, of->ticket[magazine->first + i], size);
+      if (wrong != NULL) {
+        return wrong;
+      }
     }
   }
-  if (mine.blocks != of->blocks || mine.quanta != of->held) {
+  if (first != ZCMEM__TICKETS) {
+    return "there is another number of tickets than there should be";
+  }
+  if (mine.quanta != zcmem__magazines_held(of)) {
     return "a thread's magazines have another sum than they say";
   }
-  if (of->held > of->allowance) {
+  if (of->room > of->allowance) {
     return "a thread keeps more than its allowance";
   }
   walk->blocks += mine.blocks;
@@ -57,29 +57,31 @@ static const char *walk_magazines(const struct zcmem__magazines *of, struct walk
   return NULL;
 }
 
-static const char *walk_depot(const struct zcmem__depot *depot, struct walk *walk, uint64_t *condemned) {
+static const char *walk_depot(const struct zcmem__depot *depot, struct walk *walk) {
   struct walk here = {.heap = walk->heap};
-  for (uint32_t size = 1; size <= ZCMEM__CLASSES; size++) {
-    for (uint32_t chain = depot->of[size].top; chain != ZCMEM__NIL;) {
-      uint32_t length = 0, link = zcmem__block(here.heap, chain)->slack;
-      const char *wrong = walk_chain(&here, chain, size, &length);
-      if (wrong != NULL || length != 1u << (link & (ZCMEM__ID - 1u))) {
-        return wrong != NULL ? wrong : "a chain of the depot is not as long as it says";
+  uint32_t used = 0, unused = 0;
+  for (uint32_t number = depot->top; number != 0; number = depot->bundles[number].next) {
+    const struct zcmem__bundle *bundle = &depot->bundles[number];
+    if (number >= depot->bundle_next || bundle->count == 0 || bundle->count > ZCMEM__BUNDLE ||
+        ++used >= depot->bundle_count) {
+      return "a bundle is empty or too full, or none at all, or they go round in a circle";
+    }
+    for (uint32_t i = 0; i < bundle->count; i++) {
+      const char *wrong = walk_ticket(&here, bundle->ticket[i], bundle->size[i]);
+      if (wrong != NULL) {
+        return wrong;
       }
-      chain = zcmem__link_id(link);
     }
   }
-  uint64_t before = here.blocks;
-  for (uint32_t chain = depot->condemned; chain != ZCMEM__NIL;) {
-    uint32_t length = 0, next = zcmem__block(here.heap, chain)->slack;
-    const char *wrong = walk_chain(&here, chain, 0, &length);
-    if (wrong != NULL) {
-      return wrong;
+  for (uint32_t number = depot->unused; number != 0; number = depot->bundles[number].next) {
+    if (number >= depot->bundle_next || ++unused >= depot->bundle_count) {
+      return "an unused bundle is none, or they go round in a circle";
     }
-    chain = next;
   }
-  *condemned = here.blocks - before;
-  if (here.blocks != depot->blocks || here.quanta != depot->held) {
+  if (used + unused + 1 != depot->bundle_next) {
+    return "a bundle is lost";
+  }
+  if (here.quanta != depot->held) {
     return "the depot has another sum than it says";
   }
   walk->blocks += here.blocks;
@@ -112,7 +114,7 @@ static const char *check_stopped(struct zcmem__region *region, struct magazines_
     sum->owners += at->owner != NULL;
   }
   sum->in_magazines = walk.blocks;
-  const char *wrong = walk_depot(depot, &walk, &sum->condemned);
+  const char *wrong = walk_depot(depot, &walk);
   if (wrong != NULL) {
     return wrong;
   }
@@ -124,7 +126,7 @@ static const char *check_stopped(struct zcmem__region *region, struct magazines_
     return "the sums over all magazines are wrong";
   }
   if (cached_blocks(region->heap) != walk.blocks) {
-    return "a cached block is in no chain, or in two";
+    return "a cached block has no ticket, or two";
   }
   if ((uint64_t)depot->granted + depot->held > depot->limit || walk.quanta > depot->limit) {
     return "more is kept, or may be, than the region's share";

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Looks into the magazines of a region: whether each chain is as long as is said, every block that is kept is in just
- * one of them, all sums are right, and no more is kept than the region's share allows.
+ * Looks into the magazines of a region: whether every ticket names a block that is kept, every such block has just one
+ * ticket, all sums are right, and no more is kept than the region's share allows.
  */
 #ifndef ZCMEM_TESTS_MAGAZINES_CHECK_H
 #define ZCMEM_TESTS_MAGAZINES_CHECK_H
@@ -15,12 +15,11 @@
 struct magazines_sum {
   uint64_t in_magazines;
   uint64_t in_depot;
-  uint64_t condemned; /* of those in the depot */
-  uint64_t blocks;    /* of all */
-  uint64_t quanta;    /* of all */
-  uint64_t limit;     /* quanta that may be */
-  unsigned owners;    /* magazines that are a thread's */
-  unsigned made;      /* and those that are there */
+  uint64_t blocks; /* of all */
+  uint64_t quanta; /* of all */
+  uint64_t limit;  /* quanta that may be */
+  unsigned owners; /* magazines that are a thread's */
+  unsigned made;   /* and those that are there */
 };
 
 /* With the magazines stopped meanwhile. NULL, or what is wrong. */

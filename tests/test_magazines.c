@@ -160,15 +160,15 @@ static void test_alignments(void **state) {
   assert_int_equal(zcmem_hal_destroy(hal), 0);
 }
 
-/* Chains go through the depot, back and forth, and come in again. */
-static void test_chains_go_through_the_depot(void **state) {
+/* Bundles go through the depot, back and forth. */
+static void test_bundles_go_through_the_depot(void **state) {
   struct zcmem_hal *hal = magazines_hal(1 << 22, MANY, 256);
   uint64_t most = 0;
   (void)state;
   for (int round = 0; round < 20; round++) {
     churn(hal, 100, 500, 1);
     struct magazines_sum sum = magazines_look(hal, 0);
-    most = sum.in_depot - sum.condemned > most ? sum.in_depot - sum.condemned : most;
+    most = sum.in_depot > most ? sum.in_depot : most;
   }
   assert_true(most > 100);
   struct zcmem_region_stats stats = magazines_stats(hal, 0);
@@ -220,22 +220,22 @@ static void test_all_blocks_can_be_had(void **state) {
 
 /* A block grows over neighbours that are kept, also where free space lies between, but never over a live one. */
 static void test_blocks_grow_over_what_is_kept(void **state) {
+  enum { REGION = 256, BLOCKS = 64 };
   (void)state;
   for (int live = 0; live < 2; live++) {
-    struct zcmem_hal *hal = magazines_hal(64 * QUANTUM, 64, 256);
-    churn(hal, QUANTUM, 16, 16); /* from now on this size is kept */
-    for (int i = 0; i < 64; i++) {
+    struct zcmem_hal *hal = magazines_hal(REGION * QUANTUM, REGION, 256);
+    for (int i = 0; i < BLOCKS; i++) {
       blocks[i] = magazines_alloc(hal, QUANTUM);
     }
-    for (int i = 0; i < 64; i++) {
+    for (int i = 0; i < BLOCKS; i++) {
       if (blocks[i] != 0x100000 && (live == 0 || blocks[i] != 0x100000 + 40 * QUANTUM)) {
         assert_ok(zcmem_mem_free(hal, blocks[i]));
       }
     }
-    assert_true(magazines_look(hal, 0).blocks > 0);
+    assert_true(magazines_look(hal, 0).blocks > BLOCKS / 2);
     if (live == 0) {
-      assert_ok(zcmem_mem_resize(hal, 0x100000, 64 * QUANTUM));
-      assert_status(zcmem_mem_resize(hal, 0x100000, 64 * QUANTUM + 1), ZCMEM_ENOSPC);
+      assert_ok(zcmem_mem_resize(hal, 0x100000, REGION * QUANTUM));
+      assert_status(zcmem_mem_resize(hal, 0x100000, REGION * QUANTUM + 1), ZCMEM_ENOSPC);
     } else {
       assert_status(zcmem_mem_resize(hal, 0x100000, 41 * QUANTUM), ZCMEM_EFRAG);
       assert_ok(zcmem_mem_resize(hal, 0x100000, 40 * QUANTUM));
@@ -244,6 +244,25 @@ static void test_blocks_grow_over_what_is_kept(void **state) {
     assert_ok(zcmem_mem_free(hal, 0x100000));
     assert_int_equal(zcmem_hal_destroy(hal), 0);
   }
+}
+
+/* Where little is free behind the last block nothing is kept. */
+static void test_nothing_is_kept_where_space_is_short(void **state) {
+  enum { REGION = 256 };
+  (void)state;
+  struct zcmem_hal *hal = magazines_hal(REGION * QUANTUM, REGION, 256);
+  churn(hal, QUANTUM, 32, 4);
+  assert_true(magazines_look(hal, 0).blocks > 0);
+  hal_addr_t large = magazines_alloc(hal, (REGION - 64) * QUANTUM); /* now the tail is at most a quarter */
+  churn(hal, 2 * QUANTUM, 20, 4);                                   /* calls that take the lock */
+  assert_int_equal(magazines_look(hal, 0).blocks, 0);
+  uint32_t version = version_of(hal);
+  churn(hal, QUANTUM, 20, 1);
+  assert_true(version_of(hal) - version >= 2 * 2 * 20);
+  assert_ok(zcmem_mem_free(hal, large));
+  churn(hal, QUANTUM, 20, 2);
+  assert_true(magazines_look(hal, 0).blocks > 0);
+  assert_int_equal(zcmem_hal_destroy(hal), 0);
 }
 
 /* The first region that has room is taken, even if its room is in magazines. */
@@ -336,7 +355,7 @@ static void test_sizes_age_out(void **state) {
   uint64_t most = 0;
   int calls = 0;
   (void)state;
-  churn(hal, 100, 500, 20);
+  churn(hal, 100, 500, 60); /* the first rounds bring a rest */
   uint64_t before = magazines_look(hal, 0).blocks;
   assert_true(before > 100);
   for (uint64_t now = before; now >= 100; before = now) {
@@ -347,7 +366,7 @@ static void test_sizes_age_out(void **state) {
     most = before > now && before - now > most ? before - now : most;
     assert_true(++calls < 100000);
   }
-  assert_true(most <= 8);
+  assert_true(most <= 10);
   assert_int_equal(zcmem_hal_destroy(hal), 0);
 }
 
@@ -357,12 +376,11 @@ static void test_too_large_empties_nothing(void **state) {
   hal_addr_t none = 77;
   (void)state;
   churn(hal, 100, 4, 3);
-  const struct zcmem__magazines *mine = hal->regions[0].depot->all;
-  uint64_t kept = mine->blocks;
+  uint64_t kept = magazines_look(hal, 0).blocks;
   assert_true(kept > 0);
   assert_status(zcmem_mem_alloc(hal, 0, (1 << 20) + 1, 1, &none), ZCMEM_ENOSPC);
   assert_int_equal(none, 77);
-  assert_int_equal(mine->blocks, kept);
+  assert_int_equal(magazines_look(hal, 0).blocks, kept);
   assert_int_equal(zcmem_hal_destroy(hal), 0);
 }
 
@@ -377,7 +395,7 @@ static void test_rest_and_trial(void **state) {
     for (int i = 0; i < MANY; i++) {
       blocks[i] = magazines_alloc(hal, random_below(&seed, UINT64_C(14000) >> (round % 4)));
       rests += region->depot->all->emptied;
-      assert_true(!region->depot->all->emptied || region->depot->all->held == 0);
+      assert_true(!region->depot->all->emptied || zcmem__magazines_held(region->depot->all) == 0);
     }
     for (int i = MANY - 1; i >= 0; i--) {
       size_t at = (size_t)random_below(&seed, (uint64_t)i + 1);
@@ -494,10 +512,11 @@ int main(void) {
       cmocka_unit_test(test_host_device_with_magazines),
       cmocka_unit_test(test_pairs_take_no_lock),
       cmocka_unit_test(test_alignments),
-      cmocka_unit_test(test_chains_go_through_the_depot),
+      cmocka_unit_test(test_bundles_go_through_the_depot),
       cmocka_unit_test(test_all_of_the_region_can_be_had),
       cmocka_unit_test(test_all_blocks_can_be_had),
       cmocka_unit_test(test_blocks_grow_over_what_is_kept),
+      cmocka_unit_test(test_nothing_is_kept_where_space_is_short),
       cmocka_unit_test(test_preferred_regions_are_drained_first),
       cmocka_unit_test(test_figures_see_through_magazines),
       cmocka_unit_test(test_the_checker_sees_through_magazines),

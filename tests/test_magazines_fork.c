@@ -63,7 +63,7 @@ static int be_the_child(struct zcmem_hal *hal, hal_addr_t mine) {
       return 1;
     }
   }
-  if (zcmem__atomic_acquire(&region->revoked) != 0 || region->depot->revokers != 0) {
+  if (zcmem__atomic_acquire(&region->revoked) != 0) {
     return 2; /* who had revoked them is not here any more */
   }
   if (magazines_check(hal, 0, &sum) != NULL || sum.owners != 1) {

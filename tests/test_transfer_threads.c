@@ -117,7 +117,7 @@ static void join(struct worker workers[THREADS], struct zcmem_hal *hal) {
 
 /* A block that becomes smaller: what comes after it is another's at once, and stays as that one wrote it. */
 static void shrink_and_grow(uint32_t flags) {
-  struct zcmem_hal *hal = made(flags, sizeof memory);
+  struct zcmem_hal *hal = made(flags, THREADS * BYTES); /* so there is no other place */
   struct worker workers[THREADS];
   hal_addr_t addrs[THREADS], guard = 0;
   unsigned shrunk = 0, held = 0;
@@ -147,7 +147,7 @@ static void shrink_and_grow(uint32_t flags) {
       }
     }
     assert_ok(zcmem_mem_free(hal, guard));
-    assert_int_equal(guard, addr + rest); /* best fit: the very bytes that the block gave up */
+    assert_int_equal(guard, addr + rest); /* the very bytes that the block gave up */
     assert_ok(zcmem_mem_resize(hal, addr, BYTES));
   }
   join(workers, hal);
