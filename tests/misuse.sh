@@ -38,4 +38,6 @@ awk -F'[|]' -v OFS=' | ' '
 while read -r line; do
   grep -qFx "$line" "$source_root/README.md" || fail "README.md lacks the sum of tests/MISUSE.md: $line"
 done <"$work/sums"
+kinds=$(grep -c '`' "$work/rows")
+grep -q "lists $kinds mistakes" "$source_root/README.md" || fail "README.md does not say that there are $kinds mistakes"
 [ "$(wc -l <"$work/sums")" -eq 5 ] || fail "sums of tests/MISUSE.md"
