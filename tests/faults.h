@@ -23,6 +23,7 @@ enum faults_source {
   FAULTS_MMAP,      /* mmap */
   FAULTS_MUTEX,     /* pthread_mutex_lock */
   FAULTS_MAKE,      /* pthread_mutex_init and what makes its attributes */
+  FAULTS_THREAD,    /* pthread_setspecific */
   FAULTS_BLOCKS,    /* descriptors: only n - 1 are left in each heap. From here on nothing fails, but there are few. */
   FAULTS_MAPPINGS,  /* entries of the table of mappings */
   FAULTS_BUFFERS,   /* slots of buffers */
@@ -41,8 +42,9 @@ enum {
   FAULTS_CUSTOM = 0x40,   /* `left` judges first; it changes nothing where it says no */
   FAULTS_BACK = 0x80,     /* what was taken is given back: image, free bytes, and what counts both may differ */
   /* How it is called. */
-  FAULTS_VIRGIN = 0x100,  /* no transfer was made in the regions before */
-  FAULTS_DISTURB = 0x200, /* as if other threads changed blocks all the time: look-ups and transfers take the lock */
+  FAULTS_VIRGIN = 0x100,    /* no transfer was made in the regions before */
+  FAULTS_DISTURB = 0x200,   /* as if other threads changed blocks all the time: look-ups and transfers take the lock */
+  FAULTS_MAGAZINES = 0x400, /* on a HAL with magazines, whose allocations and frees depend on what these keep */
 };
 
 #define FAULTS_WAY(way) (1u << (way))
@@ -62,7 +64,8 @@ struct faults_operation {
       enum zcmem_status status); /* FAULTS_CUSTOM: whether what is left is what the header says; it tidies up */
 };
 /* Each ends with an entry whose function is NULL. */
-extern const struct faults_operation faults_mem[], faults_hal[], faults_buffer[], faults_malloc[], faults_heap[];
+extern const struct faults_operation faults_mem[], faults_hal[], faults_buffer[], faults_malloc[], faults_heap[],
+    faults_magazines[];
 #define FAULTS_END                                                                                                     \
   { NULL, NULL, 0, 0, 0, NULL, NULL, NULL, NULL }
 
@@ -89,13 +92,14 @@ struct faults_world {
   void *host;
   zcmem_buffer_t buffer, sub;
   struct zcmem_view view;
+  bool magazines;
   bool virgin;            /* no look at the mark that the first transfer leaves */
   enum zcmem_status told; /* by the handler of malloc.h; OK: nothing */
   unsigned char bytes[512];
 };
 extern struct faults_world faults;
 
-void faults_open(enum fake_way way, enum fake_way other_way);
+void faults_open(enum fake_way way, enum fake_way other_way, bool magazines);
 /* The first transfers of the regions, which leave a mark in the images. */
 void faults_transfer_once(void);
 /* `spoilt`: blocks may be in use or live for good. Asserts that no host memory, lock or mapping is left. */

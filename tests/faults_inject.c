@@ -18,6 +18,7 @@ static const struct {
                              [FAULTS_MMAP] = {"mmap", ZCMEM_ENOMEM},
                              [FAULTS_MUTEX] = {"pthread mutexes", ZCMEM_ELOCK},
                              [FAULTS_MAKE] = {"pthread mutexes that are made", ZCMEM_ELOCK},
+                             [FAULTS_THREAD] = {"pthread_setspecific", ZCMEM_OK},
                              [FAULTS_BLOCKS] = {"descriptors", ZCMEM_ENOMEM},
                              [FAULTS_MAPPINGS] = {"mappings", ZCMEM_ENOMEM},
                              [FAULTS_BUFFERS] = {"buffers", ZCMEM_ENOMEM},
@@ -89,6 +90,7 @@ int __real_pthread_mutex_destroy(pthread_mutex_t *mutex);
 int __real_pthread_mutexattr_init(pthread_mutexattr_t *how);
 int __real_pthread_mutexattr_settype(pthread_mutexattr_t *how, int type);
 int __real_pthread_mutex_lock(pthread_mutex_t *mutex);
+int __real_pthread_setspecific(pthread_key_t key, const void *value);
 void *__wrap_calloc(size_t count, size_t bytes);
 void __wrap_free(void *memory);
 void *__wrap_mmap(void *addr, size_t bytes, int protection, int flags, int file, off_t offset);
@@ -99,6 +101,7 @@ int __wrap_pthread_mutex_destroy(pthread_mutex_t *mutex);
 int __wrap_pthread_mutexattr_init(pthread_mutexattr_t *how);
 int __wrap_pthread_mutexattr_settype(pthread_mutexattr_t *how, int type);
 int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex);
+int __wrap_pthread_setspecific(pthread_key_t key, const void *value);
 
 /* The tests use malloc, so these are the library's. */
 void *__wrap_calloc(size_t count, size_t bytes) {
@@ -177,6 +180,10 @@ int __wrap_pthread_mutexattr_settype(pthread_mutexattr_t *how, int type) {
 
 int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex) {
   return was_made(mutex) && strikes(FAULTS_MUTEX) ? -1 : __real_pthread_mutex_lock(mutex);
+}
+
+int __wrap_pthread_setspecific(pthread_key_t key, const void *value) {
+  return strikes(FAULTS_THREAD) ? -1 : __real_pthread_setspecific(key, value);
 }
 
 /* ------------------------------------------------------------------------------------------------- few left -- */

@@ -30,10 +30,12 @@ static void open_hal(enum fake_way way, enum fake_way other_way) {
                                           .max_regions = 3,
                                           .max_mappings = FAULTS_MAX_MAPPINGS,
                                           .bounce_bytes = 64,
-                                          .lock = &fake_lock,
-                                          .allocator = &fake_allocator};
+                                          .lock = faults.magazines ? NULL : &fake_lock,
+                                          .allocator = &fake_allocator,
+                                          .flags = faults.magazines ? ZCMEM_HAL_MAGAZINES : 0};
   configs[0] = fake_region_open(&faults.regions[0], way, "first", UINT64_C(1) << 32, FAULTS_REGION);
   configs[1] = fake_region_open(&faults.regions[1], other_way, "second", UINT64_C(2) << 32, FAULTS_REGION);
+  configs[0].magazine_share = configs[1].magazine_share = 256;
   configs[0].max_blocks = FAULTS_MAX_BLOCKS;
   configs[1].max_blocks = FAULTS_MAX_BLOCKS;
   assert_ok(zcmem_hal_create(&config, configs, 2, &faults.hal));
@@ -47,8 +49,9 @@ static void open_heap(void) {
   assert_ok(zcmem_heap_alloc(faults.heap, FAULTS_BYTES, 1, &faults.addr_in_heap));
 }
 
-void faults_open(enum fake_way way, enum fake_way other_way) {
+void faults_open(enum fake_way way, enum fake_way other_way, bool magazines) {
   memset(&faults, 0, sizeof faults);
+  faults.magazines = magazines;
   fake_reset();
   open_hal(way, other_way);
   open_heap();
@@ -114,7 +117,7 @@ struct listing {
 
 static bool note_block(void *ctx, const struct zcmem_block_info *info) {
   struct listing *listing = ctx;
-  if (info->state != ZCMEM_BLOCK_FREE) {
+  if (info->state == ZCMEM_BLOCK_LIVE || info->state == ZCMEM_BLOCK_ZOMBIE) {
     assert_true(listing->count < FAULTS_MAX_BLOCKS);
     listing->blocks[listing->count++] = *info;
   }
@@ -154,7 +157,7 @@ void faults_look(struct faults_look *look) {
     look->mappings += state != ZCMEM__MAPPING_FREE;
     look->mapping_users += state == ZCMEM__MAPPING_LIVE ? entry->users : 0;
   }
-  look->allocations = fake.allocations;
+  look->allocations = faults.magazines ? 0 : fake.allocations; /* magazines are made when they are first needed */
   look->locks_made = fake.locks_made;
   look->host_memory = faults_host_memory();
 }
