@@ -37,6 +37,7 @@ enum {
   FAULTS_DETOUR = 0x2,    /* a callback that fails may be done without: OK, and all is complete */
   FAULTS_ELSEWHERE = 0x4, /* OK, with a block in another place than without the fault */
   FAULTS_USE = 0x8,       /* ELOCK may leave blocks in use for good */
+  FAULTS_AGAIN = 0x800,   /* the same, but only where all is done, or where the lock fails again */
   FAULTS_CLOSED = 0x10,   /* the function completes although it answers the fault */
   FAULTS_IGNORED = 0x20,  /* it has no status for the fault, and completes */
   FAULTS_CUSTOM = 0x40,   /* `left` judges first; it changes nothing where it says no */
@@ -93,6 +94,7 @@ struct faults_world {
   zcmem_buffer_t buffer, sub;
   struct zcmem_view view;
   bool magazines;
+  bool lasting;           /* faults last */
   bool virgin;            /* no look at the mark that the first transfer leaves */
   enum zcmem_status told; /* by the handler of malloc.h; OK: nothing */
   unsigned char bytes[512];

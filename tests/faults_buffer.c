@@ -247,6 +247,11 @@ static bool view_is_left(enum zcmem_status status) {
   return false;
 }
 
+/* The same of a begin, where the lock must have failed once, and again when the view was to be closed. */
+static bool begun_view_is_left(enum zcmem_status status) {
+  return faults.lasting && view_is_left(status);
+}
+
 /* ELOCK of the mappings: the view is closed, and the range still mapped. */
 static bool mapping_is_left(enum zcmem_status status) {
   hal_addr_t addr = 0;
@@ -294,15 +299,15 @@ const struct faults_operation faults_buffer[] = {
     OP("zcmem_buffers_init", "", FAULTS_HOST_WAY, 0, NULL, init, destroy_another, NULL),
     OP("zcmem_buffers_destroy", "", FAULTS_HOST_WAY, 0, make_another, destroy, NULL, NULL),
     OP("zcmem_buffers_get_stats", "", FAULTS_HOST_WAY, 0, NULL, get_stats, NULL, NULL),
-    OP("zcmem_buffer_create", "fresh", FAULTS_HOST_WAY, FAULTS_USE | FAULTS_BACK, free_target, create_fresh,
+    OP("zcmem_buffer_create", "fresh", FAULTS_HOST_WAY, FAULTS_AGAIN | FAULTS_BACK, free_target, create_fresh,
        release_buffer, NULL),
-    OP("zcmem_buffer_create", "copied", MOVING, FAULTS_USE | FAULTS_BACK | FAULTS_MOVES, free_target, create_copied,
+    OP("zcmem_buffer_create", "copied", MOVING, FAULTS_AGAIN | FAULTS_BACK | FAULTS_MOVES, free_target, create_copied,
        release_buffer, NULL),
-    OP("zcmem_buffer_create", "visible", SEEN | MAPPABLE, FAULTS_USE | FAULTS_BACK, free_target, create_visible,
+    OP("zcmem_buffer_create", "visible", SEEN | MAPPABLE, FAULTS_AGAIN | FAULTS_BACK, free_target, create_visible,
        release_buffer, NULL),
-    OP("zcmem_buffer_create", "with a shadow", MOVING, FAULTS_USE | FAULTS_BACK, free_target, create_shadow,
+    OP("zcmem_buffer_create", "with a shadow", MOVING, FAULTS_AGAIN | FAULTS_BACK, free_target, create_shadow,
        release_buffer, NULL),
-    OP("zcmem_buffer_create", "over a block", SEEN, FAULTS_USE, see_target, create_over_target, release_buffer, NULL),
+    OP("zcmem_buffer_create", "over a block", SEEN, FAULTS_AGAIN, see_target, create_over_target, release_buffer, NULL),
     OP("zcmem_buffer_create_sub", "", FAULTS_HOST_WAY, 0, make_fresh, create_sub, release_both, NULL),
     OP("zcmem_buffer_retain", "", FAULTS_HOST_WAY, 0, make_fresh, retain, release_twice, NULL),
     OP("zcmem_buffer_release", "not the last", FAULTS_HOST_WAY, 0, make_two_references, release, release_buffer, NULL),
@@ -310,18 +315,21 @@ const struct faults_operation faults_buffer[] = {
     OP("zcmem_buffer_release", "the last", FAULTS_HOST_WAY, FAULTS_CUSTOM, make_fresh, release, NULL, block_is_left),
     OP("zcmem_buffer_get_info", "", FAULTS_HOST_WAY, 0, make_fresh, get_info, release_buffer, NULL),
     OP("zcmem_buffer_begin", "of a shadow", MOVING, FAULTS_MOVES | FAULTS_CUSTOM, make_shadow, begin, end_and_release,
-       view_is_left),
-    OP("zcmem_buffer_begin", "of a block", SEEN, FAULTS_CUSTOM, make_over_target, begin, end_and_release, view_is_left),
+       begun_view_is_left),
+    OP("zcmem_buffer_begin", "of a block", SEEN, FAULTS_CUSTOM, make_over_target, begin, end_and_release,
+       begun_view_is_left),
     OP("zcmem_buffer_end", "of a shadow", MOVING, FAULTS_MOVES | FAULTS_CLOSED | FAULTS_CUSTOM, begin_shadow, end,
        release_buffer, view_is_left),
     OP("zcmem_buffer_end", "of a block", SEEN, FAULTS_CLOSED | FAULTS_CUSTOM, begin_over_target, end, release_buffer,
        view_is_left),
     OP("zcmem_buffer_end", "of the last that has the buffer", FAULTS_HOST_WAY, FAULTS_CUSTOM, begin_and_release, end,
        NULL, block_is_left),
-    OP("zcmem_buffer_map", "", MAPPABLE, FAULTS_USE | FAULTS_CUSTOM, make_fresh, map, unmap_and_release, view_is_left),
-    OP("zcmem_buffer_map", "of a block", SEEN, FAULTS_CUSTOM, make_over_target, map, unmap_and_release, view_is_left),
-    OP("zcmem_buffer_unmap", "", MAPPABLE, FAULTS_USE | FAULTS_CLOSED | FAULTS_CUSTOM, map_fresh, unmap, release_buffer,
-       mapping_is_left),
+    OP("zcmem_buffer_map", "", MAPPABLE, FAULTS_AGAIN | FAULTS_CUSTOM, make_fresh, map, unmap_and_release,
+       begun_view_is_left),
+    OP("zcmem_buffer_map", "of a block", SEEN, FAULTS_CUSTOM, make_over_target, map, unmap_and_release,
+       begun_view_is_left),
+    OP("zcmem_buffer_unmap", "", MAPPABLE, FAULTS_AGAIN | FAULTS_CLOSED | FAULTS_CUSTOM, map_fresh, unmap,
+       release_buffer, mapping_is_left),
     OP("zcmem_buffer_unmap", "of a block", SEEN, FAULTS_CUSTOM, map_over_target, unmap, release_buffer, view_is_left),
     OP("zcmem_buffers_destroy", "with a mapping", MAPPABLE, FAULTS_IGNORED | FAULTS_CUSTOM, make_another_with_a_mapping,
        destroy_with_a_buffer, NULL, block_of_destroyed_is_left),

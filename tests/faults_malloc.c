@@ -169,6 +169,9 @@ static enum zcmem_status set_handler(void) {
 
 /* The lock failed, and again when what was taken was to be given back: the block stays mapped, or in use. */
 static bool mapping_is_left(enum zcmem_status status) {
+  if (!faults.lasting) {
+    return false;
+  }
   for (uint32_t i = 0; i < FAULTS_MAX_MAPPINGS; i++) {
     const struct zcmem__mapping *entry = &faults.hal->map.entries[i];
     if (zcmem__mapping_state_of(entry) == ZCMEM__MAPPING_LIVE && entry->host != faults.host) {
@@ -203,7 +206,7 @@ static bool device_is_left(enum zcmem_status status) {
   { function, variant, ways, others, rules, prepare, call, undo, NULL }
 #define ALLOC(function, variant, rules, call)                                                                          \
   {                                                                                                                    \
-    function, variant, FAULTS_HOST_WAY | DIRECT, NOTHING, FAULTS_USE | FAULTS_BACK | FAULTS_CUSTOM | (rules),          \
+    function, variant, FAULTS_HOST_WAY | DIRECT, NOTHING, FAULTS_AGAIN | FAULTS_BACK | FAULTS_CUSTOM | (rules),        \
         free_target, call, free_host, mapping_is_left                                                                  \
   }
 #define FIRST(function, call, undo)                                                                                    \
@@ -213,16 +216,16 @@ const struct faults_operation faults_malloc[] = {
     ALLOC("zcmem_malloc", "", 0, alloc),
     ALLOC("zcmem_malloc", "of no bytes", 0, alloc_nothing),
     OP("zcmem_malloc", "from two regions", FAULTS_HOST_WAY | DIRECT, FAULTS_HOST_WAY | DIRECT,
-       FAULTS_USE | FAULTS_BACK | FAULTS_ELSEWHERE, free_target, alloc, free_host),
+       FAULTS_AGAIN | FAULTS_BACK | FAULTS_ELSEWHERE, free_target, alloc, free_host),
     FIRST("zcmem_malloc", alloc, free_and_leave_none),
-    OP("zcmem_aligned_alloc", "", FAULTS_HOST_WAY, NOTHING, FAULTS_USE | FAULTS_BACK | FAULTS_ELSEWHERE, free_target,
+    OP("zcmem_aligned_alloc", "", FAULTS_HOST_WAY, NOTHING, FAULTS_AGAIN | FAULTS_BACK | FAULTS_ELSEWHERE, free_target,
        alloc_aligned, free_host),
     ALLOC("zcmem_calloc", "", FAULTS_MOVES, alloc_zeroed),
     OP("zcmem_realloc", "longer, in place", FAULTS_HOST_WAY, NOTHING, 0, make, grow, free_host),
     {"zcmem_realloc", "moves", FAULTS_HOST_WAY | DIRECT, NOTHING,
-     FAULTS_USE | FAULTS_BACK | FAULTS_CLOSED | FAULTS_MOVES | FAULTS_CUSTOM, make_before_another, grow, free_host,
+     FAULTS_AGAIN | FAULTS_BACK | FAULTS_CLOSED | FAULTS_MOVES | FAULTS_CUSTOM, make_before_another, grow, free_host,
      new_mapping_is_left},
-    OP("zcmem_free", "", FAULTS_HOST_WAY | DIRECT, NOTHING, FAULTS_USE | FAULTS_CLOSED, make, free_it, NULL),
+    OP("zcmem_free", "", FAULTS_HOST_WAY | DIRECT, NOTHING, FAULTS_AGAIN | FAULTS_CLOSED, make, free_it, NULL),
     OP("zcmem_malloc_size", "", FAULTS_HOST_WAY | DIRECT, NOTHING, 0, make, size_of, free_host),
     OP("zcmem_malloc_size", "with the lock", FAULTS_HOST_WAY | DIRECT, NOTHING, FAULTS_DISTURB, make, size_of,
        free_host),
@@ -230,7 +233,7 @@ const struct faults_operation faults_malloc[] = {
     OP("zcmem_malloc_set_hal", "", FAULTS_HOST_WAY, NOTHING, 0, have_made, set_hal, NULL),
     OP("zcmem_malloc_set_handler", "", FAULTS_HOST_WAY, NOTHING, 0, NULL, set_handler, NULL),
     ALLOC("__malloc_ddr", "", 0, alloc_ddr),
-    OP("__free_ddr", "", FAULTS_HOST_WAY | DIRECT, NOTHING, FAULTS_USE | FAULTS_CLOSED, make, free_ddr, NULL),
+    OP("__free_ddr", "", FAULTS_HOST_WAY | DIRECT, NOTHING, FAULTS_AGAIN | FAULTS_CLOSED, make, free_ddr, NULL),
     OP("__free_ddr", "with a mutex", FAULTS_HOST_WAY, NOTHING, 0, have_ddr, free_ddr, end_made),
     FIRST("__malloc_msmc", alloc_msmc, free_msmc_and_leave_none),
     OP("__free_msmc", "", FAULTS_HOST_WAY, NOTHING, 0, have_msmc, free_msmc, end_made),

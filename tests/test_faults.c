@@ -142,7 +142,8 @@ static enum outcome judge_failure(const struct course *course, enum zcmem_status
   if ((rules & FAULTS_CLOSED) != 0 && is_after) {
     return ALL_DONE;
   }
-  if ((rules & FAULTS_USE) == 0 || status != ZCMEM_ELOCK) {
+  bool may_stay = (rules & FAULTS_USE) != 0 || ((rules & FAULTS_AGAIN) != 0 && (faults.lasting || towards_after));
+  if (!may_stay || status != ZCMEM_ELOCK) {
     fail_msg("has changed %s", unlike);
   }
   *loosely = true;
@@ -170,6 +171,7 @@ static bool run_with_fault(const struct course *course, enum faults_source sourc
   (void)snprintf(where, sizeof where, "regions of way %d and %d, %s, from number %u%s", (int)course->way,
                  (int)course->other_way, faults_name(source), n, lasting ? " on" : ", once");
   begin(course);
+  faults.lasting = lasting;
   faults_arm(source, n, lasting);
   enum zcmem_status status = call(operation);
   /* What was taken is given back by the disarming, after a success only when that is undone. */
