@@ -145,6 +145,8 @@ void faults_arm(enum faults_source source, unsigned n, bool lasting);
 unsigned faults_disarm(void);
 enum zcmem_status faults_status(enum faults_source source);
 const char *faults_name(enum faults_source source);
+/* Begins, or ends, to count the library's calls of the C library. */
+void faults_watch(bool watched);
 /* Host memory that the library has got of the C library itself: blocks of calloc and mmap. */
 unsigned faults_host_memory(void);
 

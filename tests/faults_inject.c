@@ -40,6 +40,7 @@ static struct {
   unsigned in[FAULTS_SOURCES]; /* as in fake.c */
   bool lasting;
   unsigned struck;
+  bool watched;                /* while a world is open */
   void *kept[MOST_KEPT];       /* blocks of calloc and mmap that are the library's */
   const void *made[MOST_KEPT]; /* mutexes; one that is static cannot fail */
 } libc;
@@ -54,14 +55,19 @@ static bool strikes(enum faults_source source) {
   return true;
 }
 
+void faults_watch(bool watched) {
+  libc.watched = watched;
+  memset(libc.kept, 0, sizeof libc.kept);
+}
+
 static void keep(void *memory) {
-  for (unsigned i = 0; i < MOST_KEPT; i++) {
+  for (unsigned i = 0; i < MOST_KEPT && libc.watched; i++) {
     if (libc.kept[i] == NULL) {
       libc.kept[i] = memory;
       return;
     }
   }
-  fail_msg("more than %d blocks of the C library", MOST_KEPT);
+  assert_false(libc.watched); /* or there are more than MOST_KEPT */
 }
 
 static void let_go(const void *memory) {
@@ -83,7 +89,6 @@ unsigned faults_host_memory(void) {
 void *__real_calloc(size_t count, size_t bytes);
 void __real_free(void *memory);
 void *__real_mmap(void *addr, size_t bytes, int protection, int flags, int file, off_t offset);
-void *__real_mmap64(void *addr, size_t bytes, int protection, int flags, int file, off_t offset);
 int __real_munmap(void *addr, size_t bytes);
 int __real_pthread_mutex_init(pthread_mutex_t *mutex, const pthread_mutexattr_t *how);
 int __real_pthread_mutex_destroy(pthread_mutex_t *mutex);
@@ -131,9 +136,9 @@ void *__wrap_mmap(void *addr, size_t bytes, int protection, int flags, int file,
   return strikes(FAULTS_MMAP) ? MAP_FAILED : map_memory(__real_mmap(addr, bytes, protection, flags, file, offset));
 }
 
-/* Its name where files may be large. */
+/* Its name where files may be large; there is no file. */
 void *__wrap_mmap64(void *addr, size_t bytes, int protection, int flags, int file, off_t offset) {
-  return strikes(FAULTS_MMAP) ? MAP_FAILED : map_memory(__real_mmap64(addr, bytes, protection, flags, file, offset));
+  return strikes(FAULTS_MMAP) ? MAP_FAILED : map_memory(__real_mmap(addr, bytes, protection, flags, file, offset));
 }
 
 int __wrap_munmap(void *addr, size_t bytes) {

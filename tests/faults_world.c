@@ -53,6 +53,7 @@ void faults_open(enum fake_way way, enum fake_way other_way, bool magazines) {
   memset(&faults, 0, sizeof faults);
   faults.magazines = magazines;
   fake_reset();
+  faults_watch(true);
   open_hal(way, other_way);
   open_heap();
   const struct zcmem_buffers_config config = {
@@ -97,6 +98,7 @@ void faults_close(bool spoilt) {
   assert_int_equal(fake.locks_made, 0);
   assert_int_equal(fake.allocations, 0);
   assert_int_equal(faults_host_memory(), 0);
+  faults_watch(false);
 }
 
 /* -------------------------------------------------------------------------------------------------- looking -- */
