@@ -118,6 +118,9 @@ uint64_t zcmem_hal_destroy(struct zcmem_hal *hal) {
     }
   }
   destroy_locks(hal);
+  /* Whoever calls it once more, in memory of the caller's, finds no region. */
+  zcmem__atomic_publish(&hal->count, 0);
+  hal->map.capacity = 0;
   struct zcmem_host_allocator allocator = hal->allocator;
   for (uint32_t i = 0; i < count; i++) {
     if (hal->regions[i].owns_image) {

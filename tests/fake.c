@@ -12,7 +12,12 @@ void fake_reset(void) {
 
 /* Whether the fault that counts down in *in strikes now. */
 static bool strikes(unsigned *in) {
-  return *in > 0 && --*in == 0;
+  if (*in == 0 || (*in > 1 && --*in > 0)) {
+    return false;
+  }
+  fake.struck++;
+  *in = fake.lasting ? 1 : 0;
+  return true;
 }
 
 /* A lock's memory: what it is in is checked by each call. */

@@ -50,6 +50,8 @@ struct fake_region {
 
 /* Faults: 0 is none; n: the n-th call from now fails, once. And what the locks and the allocator count. */
 struct fake_state {
+  bool lasting;    /* not once: the calls after the n-th fail, too */
+  unsigned struck; /* faults so far */
   unsigned fail_callback_in;
   unsigned fail_lock_in;
   unsigned fail_lock_init_in;

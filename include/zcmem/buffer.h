@@ -123,7 +123,8 @@ ZCMEM_API enum zcmem_status zcmem_buffers_init(void *memory, size_t bytes, const
 /*
  * Ends the table. Buffers and views that are still there end with it, without a copy; their blocks are let go (and
  * freed, where they were the buffers' own). Returns the number of buffers that were there (as stats.buffers counts
- * them). NULL: nothing, 0. No other call may run or follow.
+ * them). NULL: nothing, 0. No other call may run or follow. A lock that fails is not told: then a block stays in use
+ * for good, or a range mapped until the HAL ends.
  */
 ZCMEM_API uint64_t zcmem_buffers_destroy(struct zcmem_buffers *buffers);
 

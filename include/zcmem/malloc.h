@@ -67,6 +67,7 @@ ZCMEM_API void zcmem_malloc_set_handler(zcmem_malloc_handler handler, void *ctx)
  * handler gets EINVAL (align), ENOENT (no region of the kind), ENOTMAPPED (none that the host sees, or none at that
  * alignment); else why the last region tried could not: ENOSPC, EFRAG, ENOMEM (max_blocks are live, max_mappings
  * ranges are mapped), EIO (the map callback failed), ELOCK; or why no host device could be made: EINVAL, ENOMEM, ELOCK.
+ * What a failed call has taken it gives back; but if the lock fails again then, a block stays in use for good.
  */
 ZCMEM_API void *zcmem_malloc(uint32_t kind, size_t size);
 ZCMEM_API void *zcmem_aligned_alloc(uint32_t kind, size_t align, size_t size);
