@@ -10,7 +10,7 @@
 #include "heap_user.h"
 #include "ledger.h"
 
-#define DEFAULT_OPS 100u
+#define DEFAULT_OPS 40u
 
 static struct image images[IMAGE_SHAPES];
 static struct ledger whole[IMAGE_SHAPES]; /* their blocks */
