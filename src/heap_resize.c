@@ -51,25 +51,24 @@ static void grow(struct zcmem_heap *heap, struct zcmem__block *block, uint32_t i
 
 /*
  * Size and slack are two words, and a block that a killed process leaves behind must have both as they were, or both
- * new (src/DESIGN.md, 17). So what they were is written down before the first of them changes.
+ * new (src/DESIGN.md, 17). So what they were is written down before the first of them changes. held: 0 or
+ * ZCMEM__UNDO_HELD.
  */
-static void begin_change(struct zcmem_heap *heap, const struct zcmem__block *block, uint32_t id) {
+ZCMEM__INLINE void begin_change(struct zcmem_heap *heap, const struct zcmem__block *block, uint32_t id, uint32_t held) {
   heap->undo_size = block->size;
   heap->undo_slack = block->slack;
-  ZCMEM__PUT_LAST(heap->undo_id, id | (heap->undo_id & ZCMEM__UNDO_HELD));
+  ZCMEM__PUT_LAST(heap->undo_id, id | held);
   ZCMEM__ORDER();
 }
 
 /* What was changed holds. Where the block is held, there is still that to be undone. */
-static void end_change(struct zcmem_heap *heap) {
-  uint32_t held = heap->undo_id & ZCMEM__UNDO_HELD;
-  ZCMEM__PUT_LAST(heap->undo_id, held == 0 ? ZCMEM__NIL : heap->undo_id | ZCMEM__UNDO_DONE);
-  ZCMEM__ORDER();
+ZCMEM__INLINE void end_change(struct zcmem_heap *heap, uint32_t id, uint32_t held) {
+  ZCMEM__PUT_LAST(heap->undo_id, held == 0 ? ZCMEM__NIL : id | held | ZCMEM__UNDO_DONE);
 }
 
 /* As zcmem_heap_resize, of a live block that nobody else may take or free meanwhile; `use` is what it was. */
-static enum zcmem_status resize(struct zcmem_heap *heap, struct zcmem__block *block, uint32_t id, uint32_t use,
-                                hal_size_t size) {
+ZCMEM__HOT enum zcmem_status resize(struct zcmem_heap *heap, struct zcmem__block *block, uint32_t id, uint32_t use,
+                                    hal_size_t size, uint32_t held) {
   uint32_t need;
   if (!zcmem__heap_quanta_of(heap, size, &need)) {
     return ZCMEM_ENOSPC;
@@ -82,16 +81,16 @@ static enum zcmem_status resize(struct zcmem_heap *heap, struct zcmem__block *bl
     if (!zcmem__link_free(block->next) || zcmem__block(heap, zcmem__link_id(block->next))->size < more) {
       return zcmem__heap_no_room(heap, more);
     }
-    begin_change(heap, block, id);
+    begin_change(heap, block, id, held);
     grow(heap, block, id, more);
   } else if (need < block->size) {
-    begin_change(heap, block, id);
+    begin_change(heap, block, id, held);
     shrink(heap, block, id, block->size - need);
   }
   uint32_t slack = (uint32_t)(zcmem__heap_bytes_of(heap, need) - size);
   heap->slack += (uint64_t)slack - block->slack;
   ZCMEM__PUT(block->slack, slack);
-  end_change(heap);
+  end_change(heap, id, held);
   return ZCMEM_OK;
 }
 
@@ -124,7 +123,8 @@ static enum zcmem_status resize_shared(struct zcmem_heap *heap, struct zcmem__bl
     }
   } while (status == ZCMEM_OK && !swap_hold(block, use, ZCMEM__TRANSFER));
   if (status == ZCMEM_OK) {
-    status = resize(heap, block, id, use, size);
+    status = resize(heap, block, id, use, size, ZCMEM__UNDO_HELD);
+    ZCMEM__ORDER();
     zcmem__heap_let_go(block);
   }
   ZCMEM__PUT_LAST(heap->undo_id, ZCMEM__NIL);
@@ -138,7 +138,7 @@ enum zcmem_status zcmem_heap_resize(struct zcmem_heap *heap, hal_addr_t addr, ha
   uint32_t id = zcmem__heap_find(heap, addr);
   struct zcmem__block *block = zcmem__block(heap, id);
   if (heap->shared == ZCMEM__SHARED_NOT) {
-    return zcmem__block_state(block) == ZCMEM__LIVE ? resize(heap, block, id, block->use, size) : ZCMEM_ENOENT;
+    return zcmem__block_state(block) == ZCMEM__LIVE ? resize(heap, block, id, block->use, size, 0) : ZCMEM_ENOENT;
   }
   return resize_shared(heap, block, id, size);
 }

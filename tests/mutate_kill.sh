@@ -14,9 +14,9 @@ heap.c:/PUT_LAST(block->use, ZCMEM__LIVE)/d;s/^  ZCMEM__PUT(block->slack, slack)
 heap.c:/^  ZCMEM__PUT(made->size, need);$/d;s/^  make_live(heap, made, .*$/&ZCMEM__PUT(made->size, need);/:a block is live before its size is right
 heap_parts.h:/^  ZCMEM__PUT(block->use, ZCMEM__FREE);$/d;s/^  zcmem__heap_hole_insert(heap, block, id, size);$/&ZCMEM__PUT(block->use, ZCMEM__FREE);/:a block that is still live is put into a bin
 heap.c:s/&now, ZCMEM__FREE)/\&now, ZCMEM__CACHED)/:a block that is freed beside other threads is cached for a while
-heap_resize.c:s/^    begin_change(heap, block, id);$//:a resize writes nothing down
+heap_resize.c:s/^    begin_change(heap, block, id, held);$//:a resize writes nothing down
 heap_resize.c:/^  heap->undo_slack = block->slack;$/d:a resize writes half of it down
-heap_resize.c:/^  end_change(heap);$/d;s/^  ZCMEM__PUT(block->slack, slack);$/end_change(heap);&/:a resize ends before the slack is right
+heap_resize.c:/^  end_change(heap, id, held);$/d;s/^  ZCMEM__PUT(block->slack, slack);$/end_change(heap, id, held);&/:a resize ends before the slack is right
 heap_resize.c:/id | ZCMEM__UNDO_HELD | ZCMEM__UNDO_DONE/d:a resize holds the block before it writes that down
 heap_resize.c:s/generation + 1u}/generation}/:the generation does not tell whether the block is held
 heap_repair.c:s/^  undo_resize(&r);$//:repair undoes nothing
