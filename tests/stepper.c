@@ -4,7 +4,16 @@
 
 #include "unit.h"
 
-#if defined(__linux__) && defined(__x86_64__)
+/* ThreadSanitizer runs no handler of SIGTRAP at once. */
+#if defined(__SANITIZE_THREAD__)
+#define TRAPS_ARE_LATE
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define TRAPS_ARE_LATE
+#endif
+#endif
+
+#if defined(__linux__) && defined(__x86_64__) && !defined(TRAPS_ARE_LATE)
 #include <signal.h>
 #include <sys/mman.h>
 #include <ucontext.h>
