@@ -65,13 +65,23 @@
 #define ZCMEM__PUT(place, value) (void)(*(volatile uint32_t *)&(place) = (value))
 #endif
 /*
+ * The compiler moves no store from before this to behind it, or the other way round; no instruction. That is all it
+ * takes against a process that is killed (src/DESIGN.md, 17): what it leaves behind are its stores up to some
+ * instruction. Without the builtin ZCMEM__PUT is volatile, and in order anyway.
+ */
+#if defined(__GNUC__)
+#define ZCMEM__ORDER() __atomic_signal_fence(__ATOMIC_SEQ_CST)
+#else
+#define ZCMEM__ORDER() ((void)0)
+#endif
+/*
  * Stores the word after all that was stored before: one by which a thread that takes no lock knows a block. On hosts
  * whose words are too small for that (magazine.h) there are no such threads.
  */
 #if defined(__GNUC__) && __GCC_ATOMIC_INT_LOCK_FREE == 2 && UINTPTR_MAX > UINT32_MAX
 #define ZCMEM__PUT_LAST(place, value) __atomic_store_n(&(place), (value), __ATOMIC_RELEASE)
 #else
-#define ZCMEM__PUT_LAST(place, value) ZCMEM__PUT(place, value)
+#define ZCMEM__PUT_LAST(place, value) (ZCMEM__ORDER(), ZCMEM__PUT(place, value))
 #endif
 #if defined(__GNUC__) && __GCC_ATOMIC_POINTER_LOCK_FREE == 2
 #define ZCMEM__GET_POINTER(place) __atomic_load_n(&(place), __ATOMIC_RELAXED)
@@ -95,6 +105,21 @@ static inline bool zcmem__bits_swap(uint32_t *word, uint32_t *now, uint32_t want
 #else
   *now = *word; /* no such threads here */
   *word = wanted;
+  return true;
+#endif
+}
+
+/* The same for two words side by side, which are one of 64 bits to other threads. */
+static inline bool zcmem__bits_swap_pair(void *pair, const uint32_t now[2], const uint32_t wanted[2]) {
+#if defined(__GNUC__) && UINTPTR_MAX > UINT32_MAX
+  uint64_t before, after;
+  __builtin_memcpy(&before, now, sizeof before);
+  __builtin_memcpy(&after, wanted, sizeof after);
+  return __atomic_compare_exchange_n((uint64_t *)pair, &before, after, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+#else
+  (void)now; /* no such threads here */
+  ((uint32_t *)pair)[0] = wanted[0];
+  ((uint32_t *)pair)[1] = wanted[1];
   return true;
 #endif
 }

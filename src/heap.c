@@ -220,7 +220,7 @@ ZCMEM__HOT enum zcmem_status free_block(struct zcmem_heap *heap, hal_addr_t addr
   uint32_t start, id = zcmem__heap_find_start(heap, addr, &start);
   struct zcmem__block *block = zcmem__block(heap, id);
   uint32_t now = ZCMEM__GET(block->use);
-  while (ZCMEM__UNLIKELY(now != ZCMEM__LIVE || (!alone && !zcmem__bits_swap(&block->use, &now, ZCMEM__CACHED)))) {
+  while (ZCMEM__UNLIKELY(now != ZCMEM__LIVE || (!alone && !zcmem__bits_swap(&block->use, &now, ZCMEM__FREE)))) {
     if (now != ZCMEM__LIVE) {
       return (now & ZCMEM__STATE) == ZCMEM__LIVE ? ZCMEM_EBUSY : addr == HAL_NULLPTR ? ZCMEM_OK : ZCMEM_ENOENT;
     }

@@ -54,6 +54,9 @@ static bool check_header(struct checker *check, size_t bytes) {
       heap->live > at->max_blocks) {
     return fail(check, "I1: a count is beyond its table");
   }
+  if (heap->undo_id != ZCMEM__NIL) {
+    return fail(check, "I1: a resize was interrupted: zcmem_heap_repair undoes it");
+  }
   return (heap->shared <= ZCMEM__SHARED_MANY && heap->reserved2 == 0) || fail(check, "I1: a reserved field is not 0");
 }
 

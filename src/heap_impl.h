@@ -11,7 +11,7 @@
 #include "bits.h"
 #include "sizeclass.h"
 
-#define ZCMEM__MAGIC 0x30706d656d637aU /* "zcmemp0" read as little-endian: tells byte order, too */
+#define ZCMEM__MAGIC 0x31706d656d637aU /* "zcmemp1" read as little-endian: tells byte order, too */
 #define ZCMEM__LINE 64
 #define ZCMEM__NIL 0u
 
@@ -152,6 +152,13 @@ struct zcmem__layout {
 #define ZCMEM__SHARED_ONE 1u
 #define ZCMEM__SHARED_MANY 2u
 
+/*
+ * In `undo_id`. HELD: other threads may use the block meanwhile, so a transfer keeps them away, if the generation is
+ * not undo_generation any more. DONE: size and slack are to stay as they are.
+ */
+#define ZCMEM__UNDO_HELD 1u
+#define ZCMEM__UNDO_DONE 2u
+
 /* The counters on the first line and what every call needs of the layout on the second. */
 struct zcmem_heap {
   _Alignas(ZCMEM__LINE) uint64_t magic;
@@ -165,12 +172,17 @@ struct zcmem_heap {
   uint32_t pages;
   uint32_t unused_table; /* and for the index's tables */
   uint32_t tables;
-  uint32_t shared; /* ZCMEM__SHARED_*: what other threads may do without the lock */
-  uint64_t slack;  /* sum of the live blocks' slack */
-  uint64_t reserved2;
+  uint32_t shared;  /* ZCMEM__SHARED_*: what other threads may do without the lock */
+  uint64_t slack;   /* sum of the live blocks' slack */
+  uint32_t undo_id; /* of the block that is being resized, and ZCMEM__UNDO_*; ZCMEM__NIL: none is */
+  uint32_t reserved2;
   struct zcmem__layout at;
   uint64_t summary[ZCMEM__BIN_SUMMARIES]; /* bit w: words[w] is not 0 */
   uint64_t words[ZCMEM__BIN_WORDS];       /* bit b: bin b is not empty */
+  /* What the block was before that is being resized. */
+  uint32_t undo_size;
+  uint32_t undo_slack;
+  uint32_t undo_generation;
 };
 
 _Static_assert(sizeof(struct zcmem__block) == 32, "two descriptors a line");

@@ -25,6 +25,9 @@ ZCMEM__INLINE uint32_t zcmem__heap_find(const struct zcmem_heap *heap, hal_addr_
 /* Makes a block that is in the chain but not free, and that nobody uses, free. */
 void zcmem__heap_release(struct zcmem_heap *heap, uint32_t id);
 
+/* The end of what keeps other threads from a block that is resized. */
+void zcmem__heap_let_go(struct zcmem__block *block);
+
 /* What a look-up needs of a live block. */
 struct zcmem__extent {
   hal_addr_t addr;

@@ -77,6 +77,7 @@ ZCMEM__INLINE void zcmem__heap_link_neighbours(struct zcmem_heap *heap, const st
 ZCMEM__INLINE void zcmem__heap_make_free(struct zcmem_heap *heap, struct zcmem__block *block, uint32_t id,
                                          uint32_t size) {
   ZCMEM__PUT(block->use, ZCMEM__FREE);
+  ZCMEM__ORDER(); /* slack and tag may go only when the block is no more */
   heap->free_blocks++;
   zcmem__heap_link_neighbours(heap, block, id, true);
   zcmem__heap_hole_insert(heap, block, id, size);

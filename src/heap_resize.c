@@ -49,9 +49,26 @@ static void grow(struct zcmem_heap *heap, struct zcmem__block *block, uint32_t i
   }
 }
 
+/*
+ * Size and slack are two words, and a block that a killed process leaves behind must have both as they were, or both
+ * new (src/DESIGN.md, 17). So what they were is written down before the first of them changes. held: 0 or
+ * ZCMEM__UNDO_HELD.
+ */
+ZCMEM__INLINE void begin_change(struct zcmem_heap *heap, const struct zcmem__block *block, uint32_t id, uint32_t held) {
+  heap->undo_size = block->size;
+  heap->undo_slack = block->slack;
+  ZCMEM__PUT_LAST(heap->undo_id, id | held);
+  ZCMEM__ORDER();
+}
+
+/* What was changed holds. Where the block is held, there is still that to be undone. */
+ZCMEM__INLINE void end_change(struct zcmem_heap *heap, uint32_t id, uint32_t held) {
+  ZCMEM__PUT_LAST(heap->undo_id, held == 0 ? ZCMEM__NIL : id | held | ZCMEM__UNDO_DONE);
+}
+
 /* As zcmem_heap_resize, of a live block that nobody else may take or free meanwhile; `use` is what it was. */
-static enum zcmem_status resize(struct zcmem_heap *heap, struct zcmem__block *block, uint32_t id, uint32_t use,
-                                hal_size_t size) {
+ZCMEM__HOT enum zcmem_status resize(struct zcmem_heap *heap, struct zcmem__block *block, uint32_t id, uint32_t use,
+                                    hal_size_t size, uint32_t held) {
   uint32_t need;
   if (!zcmem__heap_quanta_of(heap, size, &need)) {
     return ZCMEM_ENOSPC;
@@ -64,14 +81,54 @@ static enum zcmem_status resize(struct zcmem_heap *heap, struct zcmem__block *bl
     if (!zcmem__link_free(block->next) || zcmem__block(heap, zcmem__link_id(block->next))->size < more) {
       return zcmem__heap_no_room(heap, more);
     }
+    begin_change(heap, block, id, held);
     grow(heap, block, id, more);
   } else if (need < block->size) {
+    begin_change(heap, block, id, held);
     shrink(heap, block, id, block->size - need);
   }
   uint32_t slack = (uint32_t)(zcmem__heap_bytes_of(heap, need) - size);
   heap->slack += (uint64_t)slack - block->slack;
   ZCMEM__PUT(block->slack, slack);
+  end_change(heap, id, held);
   return ZCMEM_OK;
+}
+
+/* One transfer more or less, and a new generation, in one swap: the generation tells a repair whether it was done. */
+static bool swap_hold(struct zcmem__block *block, uint32_t use, uint32_t change) {
+  const uint32_t generation = ZCMEM__GET(block->generation), now[2] = {use, generation},
+                 wanted[2] = {use + change, generation + 1u};
+  return zcmem__bits_swap_pair(&block->use, now, wanted);
+}
+
+void zcmem__heap_let_go(struct zcmem__block *block) {
+  while (!swap_hold(block, ZCMEM__GET(block->use), 0u - ZCMEM__TRANSFER)) {
+  }
+}
+
+/* A use, and a new generation, keep those away that take a block by what they saw of it before. */
+static enum zcmem_status resize_shared(struct zcmem_heap *heap, struct zcmem__block *block, uint32_t id,
+                                       hal_size_t size) {
+  uint32_t use;
+  heap->undo_generation = ZCMEM__GET(block->generation);
+  ZCMEM__PUT_LAST(heap->undo_id, id | ZCMEM__UNDO_HELD | ZCMEM__UNDO_DONE);
+  ZCMEM__ORDER();
+  enum zcmem_status status = ZCMEM_OK;
+  do {
+    use = ZCMEM__GET(block->use);
+    if ((use & ZCMEM__STATE) != ZCMEM__LIVE) {
+      status = ZCMEM_ENOENT;
+    } else if ((use / ZCMEM__TRANSFER & ZCMEM__USE_MASK) == ZCMEM_MAX_PINS) {
+      status = ZCMEM_EBUSY;
+    }
+  } while (status == ZCMEM_OK && !swap_hold(block, use, ZCMEM__TRANSFER));
+  if (status == ZCMEM_OK) {
+    status = resize(heap, block, id, use, size, ZCMEM__UNDO_HELD);
+    ZCMEM__ORDER();
+    zcmem__heap_let_go(block);
+  }
+  ZCMEM__PUT_LAST(heap->undo_id, ZCMEM__NIL);
+  return status;
 }
 
 enum zcmem_status zcmem_heap_resize(struct zcmem_heap *heap, hal_addr_t addr, hal_size_t size) {
@@ -81,22 +138,7 @@ enum zcmem_status zcmem_heap_resize(struct zcmem_heap *heap, hal_addr_t addr, ha
   uint32_t id = zcmem__heap_find(heap, addr);
   struct zcmem__block *block = zcmem__block(heap, id);
   if (heap->shared == ZCMEM__SHARED_NOT) {
-    return zcmem__block_state(block) == ZCMEM__LIVE ? resize(heap, block, id, block->use, size) : ZCMEM_ENOENT;
+    return zcmem__block_state(block) == ZCMEM__LIVE ? resize(heap, block, id, block->use, size, 0) : ZCMEM_ENOENT;
   }
-  /* A use, and a new generation, keep those away that take a block by what they saw of it before. */
-  uint32_t use = ZCMEM__GET(block->use);
-  do {
-    if ((use & ZCMEM__STATE) != ZCMEM__LIVE) {
-      return ZCMEM_ENOENT;
-    }
-    if ((use / ZCMEM__TRANSFER & ZCMEM__USE_MASK) == ZCMEM_MAX_PINS) {
-      return ZCMEM_EBUSY;
-    }
-  } while (!zcmem__bits_swap(&block->use, &use, use + ZCMEM__TRANSFER));
-  ZCMEM__PUT(block->generation, ZCMEM__GET(block->generation) + 1u);
-  enum zcmem_status status = resize(heap, block, id, use, size);
-  use += ZCMEM__TRANSFER;
-  while (!zcmem__bits_swap(&block->use, &use, use - ZCMEM__TRANSFER)) {
-  }
-  return status;
+  return resize_shared(heap, block, id, size);
 }

@@ -6,6 +6,7 @@
 #define LAYOUT "I1: the layout does not follow from the geometry"
 #define COUNT "I1: a count is beyond its table"
 #define RESERVED "I1: a reserved field is not 0"
+#define INTERRUPTED "I1: a resize was interrupted: zcmem_heap_repair undoes it"
 #define SENTINEL "I2: the sentinel"
 #define LEADS_OUT "I2: a link of the chain leads out of the descriptors or round in a circle"
 #define START "I2: a block does not start where the one before it ends"
@@ -110,6 +111,12 @@ static void header_reserved(struct zcmem_heap *heap) {
 }
 static void header_reserved_2(struct zcmem_heap *heap) {
   heap->reserved2 = 1;
+}
+
+static void resize_interrupted(struct zcmem_heap *heap) {
+  heap->undo_id = find_block(heap, ZCMEM__LIVE, 1);
+  heap->undo_size = zcmem__block(heap, heap->undo_id)->size;
+  heap->undo_slack = zcmem__block(heap, heap->undo_id)->slack;
 }
 
 /* --------------------------------------------------------------------------------------------------- the chain -- */
@@ -329,6 +336,7 @@ const struct damage damage_chain[] = {
     DAMAGE(IMAGE_SMALL, live_too_many, COUNT),
     DAMAGE(IMAGE_SMALL, header_reserved, RESERVED),
     DAMAGE(IMAGE_SMALL, header_reserved_2, RESERVED),
+    DAMAGE(IMAGE_SMALL, resize_interrupted, INTERRUPTED),
 
     DAMAGE(IMAGE_SMALL, sentinel_start, SENTINEL),
     DAMAGE(IMAGE_SMALL, sentinel_size, SENTINEL),

@@ -223,6 +223,46 @@ ZCMEM_API enum zcmem_status zcmem_heap_check(const struct zcmem_heap *heap);
  */
 ZCMEM_API enum zcmem_status zcmem_heap_check_detail(const void *image, size_t bytes, const char **broken);
 
+/*
+ * For zcmem_heap_repair. ABANDONED: nobody uses the heap any more; so all pins and transfers end, zombies become free,
+ * and so does what magazines keep. DAMAGED: bytes of the image may have been lost, and calls did not leave it as it is;
+ * so every descriptor is looked at, and of blocks that contradict each other, or themselves, all are dropped but the
+ * one that starts first.
+ */
+#define ZCMEM_REPAIR_ABANDONED 0x1u
+#define ZCMEM_REPAIR_DAMAGED 0x2u
+
+/* What a repair did. */
+struct zcmem_repair_info {
+  uint32_t live;    /* blocks that are live now, as in zcmem_heap_info */
+  uint32_t cached;  /* blocks that were given back to the heap since only a magazine had kept them */
+  uint32_t zombies; /* zombies that became free since nobody uses them any more */
+  uint32_t undone;  /* 1: a resize had been interrupted, and the block is as it was before; else 0 */
+  uint32_t dropped; /* blocks that cannot be; 0 without ZCMEM_REPAIR_DAMAGED */
+};
+
+/*
+ * Makes an image whole again: one that a process was changing when it was killed, at whatever instruction, or whose
+ * bytes were damaged. Afterwards every call on the heap that had come to its end is done, the one that was interrupted
+ * is done or never began, and zcmem_heap_check answers OK: no byte is lost, none belongs to two blocks. It relies on
+ * the occupied blocks' descriptors (address, size, tag, pins) and the heap's geometry; all else it builds anew. It
+ * may be interrupted itself, and called again. The image of a whole heap may be repaired, too.
+ *
+ * config: NULL, or the config that the heap was made with, if the image's header is not to be relied on. flags: 0 or
+ * ZCMEM_REPAIR_*. *info (may be NULL): what was done. Nobody else may use the heap meanwhile.
+ *
+ * OK: the heap is in the image, as zcmem_heap_attach would find it. EINVAL iff image is NULL or not aligned to 64
+ * bytes, config is invalid (zcmem_heap_bytes), or flags has unknown bits. ECORRUPT iff the image is shorter than the
+ * heap; or, without a config, its header is no heap's of this version and byte order; or, without
+ * ZCMEM_REPAIR_DAMAGED, blocks overlap, reach out of the heap, or cannot have been handed out, or how many descriptors
+ * are in use cannot be. Then no block has changed, and the image is still to be repaired. What an interrupted call left
+ * is never answered with ECORRUPT.
+ *
+ * Cost: as zcmem_heap_check, O(max_blocks); a bounded number of steps for each block.
+ */
+ZCMEM_API enum zcmem_status zcmem_heap_repair(void *image, size_t bytes, const struct zcmem_heap_config *config,
+                                              uint32_t flags, struct zcmem_repair_info *info);
+
 #ifdef __cplusplus
 }
 #endif
