@@ -3,8 +3,8 @@
  * Bytes from anywhere as the image of a heap: attach refuses them, or the heap is safe to use. Either the input is the
  * image; or, since bytes by chance hardly ever are one, it says which real image is to be taken, what is called on it,
  * and what is then changed in it. Attach must answer what zcmem_heap_check_detail does, change nothing, and read
- * nothing outside (the image lies in memory of its size). What it accepts is used: calls that the input names, then
- * hundreds more that judge the answers (heap_user.h), with zcmem_heap_check after each.
+ * nothing outside (the image lies in memory of its size). What it accepts is used: calls that the input names, and for
+ * one input in 16 hundreds more that judge the answers (heap_user.h), with zcmem_heap_check after each.
  */
 #include "fuzz.h"
 
@@ -13,7 +13,7 @@
 #include "../unit.h"
 #include "heap_impl.h"
 
-enum { MOST_CALLS = 40, MOST_EDITS = 40, MOST_LIVE = 500 };
+enum { MOST_CALLS = 40, MOST_EDITS = 40, MOST_LIVE = 500, LARGE_BYTES = 16384 };
 
 /* Made once: what the shapes are costs more than all that is done with one. */
 static const struct image *shape_image(enum image_shape shape) {
@@ -181,7 +181,7 @@ static struct image changed_image(struct fuzz_input *in) {
   uint8_t what = fuzz_byte(in);
   const struct image *shape = shape_image(shapes[what / 16]);
   struct image image = image_copy(shape, shape->bytes);
-  call_many(image.memory, in, fuzz_byte(in) % 16u);
+  call_many(image.memory, in, fuzz_byte(in) % (image.bytes > LARGE_BYTES ? 4u : 16u));
   for (uint32_t edits = fuzz_byte(in) % MOST_EDITS; edits > 0 && fuzz_more(in); edits--) {
     edit(&image, in);
   }
@@ -219,9 +219,10 @@ static void try_image(struct image *image, struct fuzz_input *in, uint64_t seed)
   if (status == ZCMEM_OK) {
     assert_ptr_equal(heap, image->memory);
     assert_ok(zcmem_heap_check(heap));
-    call_many(heap, in, MOST_CALLS);
+    bool large = image->bytes > LARGE_BYTES; /* each check of which takes long */
+    call_many(heap, in, large ? MOST_CALLS / 8 : MOST_CALLS);
     assert_ok(zcmem_heap_get_info(heap, &info));
-    if (seed % 16 == 0 && info.live < MOST_LIVE) {
+    if (seed % (large ? 1024 : 16) == 0 && info.live < MOST_LIVE) {
       use_heap(heap, seed);
     }
   } else {

@@ -251,7 +251,7 @@ static void create(struct world *w) {
   world_begin(w);
   enum zcmem_status got = zcmem_buffer_create(w->buffers, &config, &id);
   bool struck = world_struck(w);
-  if (want == ZCMEM_ENOMEM) {
+  if (want == ZCMEM_ENOMEM || want == ZCMEM_ENOSPC) {
     want = furnish_status(w, &config, made.shadow, got);
   }
   written = written && want == ZCMEM_OK && !struck;

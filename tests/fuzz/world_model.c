@@ -81,6 +81,9 @@ enum zcmem_status world_alloc_status(const struct world_region *r, hal_size_t si
   if (want == ZCMEM_ENOMEM && got == ZCMEM_ENOSPC && size > r->model.quantum * (r->model.quanta - r->model.occupied)) {
     return got; /* both are so, and where there are magazines nobody says which is told */
   }
+  if (want == ZCMEM_ENOSPC && got == ZCMEM_ENOMEM && size > r->model.quantum * r->model.quanta) {
+    return got; /* what no region holds is refused before magazines are emptied, whose blocks the heap counts */
+  }
   return open && got == ZCMEM_OK ? ZCMEM_OK : want;
 }
 
@@ -111,7 +114,8 @@ static const struct model_block *nth_block(const struct model *m, uint32_t n) {
 }
 
 uint32_t world_draw_region(const struct world *w, uint8_t how) {
-  return how % 8 < 5 ? w->focus : how % 8 - 5 < w->focus ? how % 8 - 5u : how % 8 - 4u;
+  uint32_t which = how % 8u, other = which - 5u;
+  return which < 5 ? w->focus : other < w->focus ? other : other + 1;
 }
 
 hal_addr_t world_addr(struct world *w) {
