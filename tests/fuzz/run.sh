@@ -35,7 +35,7 @@ one_job() {
   end=$(($(date +%s) + seconds)) left=$seconds turn=0
   : >"$dir/log.$job"
   while [ "$left" -gt 0 ] && [ $turn -lt 50 ]; do
-    "$binaries/fuzz_${target}_libfuzzer" -max_total_time="$left" -max_len=1024 -timeout=20 -rss_limit_mb=3000 \
+    "$binaries/fuzz_${target}_libfuzzer" -max_total_time="$left" -max_len=1024 -len_control=20 -timeout=20 -rss_limit_mb=3000 \
       -seed=$((seed * 1000 + job + turn * 100 + 1)) -print_final_stats=1 -artifact_prefix="$dir/" \
       "$dir/corpus" ${seeds:+"$seeds/$target"} >>"$dir/log.$job" 2>&1
     left=$((end - $(date +%s))) turn=$((turn + 1))

@@ -21,7 +21,7 @@ enum {
   WORLD_REGIONS = 4,
   WORLD_MAPPINGS = 6, /* aliases, too */
   WORLD_BUFFERS = 6,
-  WORLD_VIEWS = 6,
+  WORLD_VIEWS = 12,
   WORLD_USER = 2048,   /* bytes of host memory that no region has */
   WORLD_MOST = 1 << 15 /* bytes of a region */
 };
