@@ -53,9 +53,9 @@ ZCMEM__INLINE enum zcmem_status end_alloc(struct zcmem__region *region, hal_size
   zcmem__atomic_changed(&region->version);
 #ifdef ZCMEM__MAGAZINES
   /* What is larger than the region would have no room in it empty. */
-  if (ZCMEM__UNLIKELY(status != ZCMEM_OK && status != ZCMEM_EINVAL && region->depot != NULL &&
-                      size <= region->grantable)) {
-    status = alloc_drained(region, size, align, addr, status);
+  if (ZCMEM__UNLIKELY(status != ZCMEM_OK && status != ZCMEM_EINVAL && region->depot != NULL)) {
+    /* The heap may have said ENOMEM, since it counts blocks that magazines keep. */
+    status = size <= region->grantable ? alloc_drained(region, size, align, addr, status) : ZCMEM_ENOSPC;
     if (status == ZCMEM_ELOCK) {
       return status;
     }

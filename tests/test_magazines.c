@@ -384,6 +384,18 @@ static void test_too_large_empties_nothing(void **state) {
   assert_int_equal(zcmem_hal_destroy(hal), 0);
 }
 
+/* Nor is it said that blocks are lacking, which magazines keep: they are live for no call. */
+static void test_too_large_is_too_large(void **state) {
+  enum { LIVE = 16 };
+  struct zcmem_hal *hal = magazines_hal(1 << 20, LIVE, 256);
+  hal_addr_t addr = 0;
+  (void)state;
+  churn(hal, 100, LIVE, 4);
+  assert_int_equal(magazines_look(hal, 0).blocks, LIVE);
+  assert_status(zcmem_mem_alloc(hal, 0, (1 << 20) + 1, 1, &addr), ZCMEM_ENOSPC);
+  assert_int_equal(zcmem_hal_destroy(hal), 0);
+}
+
 /* Where sizes hardly come again magazines rest, and what they had goes back; where they do again, they serve. */
 static void test_rest_and_trial(void **state) {
   struct zcmem_hal *hal = magazines_hal(1 << 25, MANY, 0);
@@ -523,6 +535,7 @@ int main(void) {
       cmocka_unit_test(test_the_end_counts_what_is_live),
       cmocka_unit_test(test_sizes_age_out),
       cmocka_unit_test(test_too_large_empties_nothing),
+      cmocka_unit_test(test_too_large_is_too_large),
       cmocka_unit_test(test_rest_and_trial),
       cmocka_unit_test(test_a_thread_without_memory_for_magazines),
       cmocka_unit_test(test_a_hal_without_memory),

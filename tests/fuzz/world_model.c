@@ -81,9 +81,6 @@ enum zcmem_status world_alloc_status(const struct world_region *r, hal_size_t si
   if (want == ZCMEM_ENOMEM && got == ZCMEM_ENOSPC && size > r->model.quantum * (r->model.quanta - r->model.occupied)) {
     return got; /* both are so, and where there are magazines nobody says which is told */
   }
-  if (want == ZCMEM_ENOSPC && got == ZCMEM_ENOMEM && size > r->model.quantum * r->model.quanta) {
-    return got; /* what no region holds is refused before magazines are emptied, whose blocks the heap counts */
-  }
   return open && got == ZCMEM_OK ? ZCMEM_OK : want;
 }
 
