@@ -316,6 +316,23 @@ static enum zcmem_status resize_drained(struct zcmem__region *region, hal_addr_t
   zcmem__magazines_restore(region);
   return status;
 }
+
+/* With the lock held: a status for which what is kept counts as free, too. Only where that may matter all is counted.
+ */
+static enum zcmem_status see_kept(struct zcmem__region *region, hal_addr_t addr, hal_size_t size,
+                                  enum zcmem_status status) {
+  const struct zcmem_heap *heap = region->heap;
+  uint64_t has = zcmem__block_const(heap, zcmem__heap_find(heap, addr))->size;
+  uint64_t more = (size >> heap->at.quantum_shift) + ((size & (region->quantum - 1u)) != 0) - has;
+  uint64_t kept = (uint64_t)region->depot->granted + region->depot->held, blocks;
+  if (status != ZCMEM_ENOSPC || size > region->grantable || more > heap->free_quanta + kept) {
+    return status;
+  }
+  zcmem__magazines_revoke(region);
+  zcmem__magazines_count(region, &blocks, &kept);
+  zcmem__magazines_restore(region);
+  return more > heap->free_quanta + kept ? ZCMEM_ENOSPC : ZCMEM_EFRAG;
+}
 #endif
 
 enum zcmem_status zcmem_mem_resize(struct zcmem_hal *hal, hal_addr_t addr, hal_size_t size) {
@@ -326,11 +343,14 @@ enum zcmem_status zcmem_mem_resize(struct zcmem_hal *hal, hal_addr_t addr, hal_s
   }
   status = resize_locked(region, addr, size);
 #ifdef ZCMEM__MAGAZINES
-  if ((status == ZCMEM_ENOSPC || status == ZCMEM_EFRAG) && region->depot != NULL && kept_behind(region, addr)) {
-    status = resize_drained(region, addr, size, status);
+  if ((status == ZCMEM_ENOSPC || status == ZCMEM_EFRAG) && region->depot != NULL) {
+    if (kept_behind(region, addr)) {
+      status = resize_drained(region, addr, size, status);
+    }
     if (status == ZCMEM_ELOCK) {
       return status;
     }
+    status = see_kept(region, addr, size, status);
   }
 #endif
   zcmem__region_note_alloc(region, status, &region->stats.resizes);

@@ -142,6 +142,12 @@ static enum zcmem_status check_detail(void) {
   return zcmem_heap_check_detail(copy, zcmem_heap_bytes(&config), &broken);
 }
 
+/* Of the copy, so that the heap's bins and free descriptors stay in their order. */
+static enum zcmem_status repair(void) {
+  struct zcmem_repair_info info;
+  return zcmem_heap_repair(copy, zcmem_heap_bytes(&config), &config, 0, &info);
+}
+
 #define OP(function, variant, prepare, call, undo)                                                                     \
   { function, variant, FAULTS_HOST_WAY, FAULTS_HOST_WAY, 0, prepare, call, undo, NULL }
 
@@ -169,4 +175,5 @@ const struct faults_operation faults_heap[] = {
     OP("zcmem_heap_walk", "", NULL, walk, NULL),
     OP("zcmem_heap_check", "", NULL, check, NULL),
     OP("zcmem_heap_check_detail", "", make_copy, check_detail, NULL),
+    OP("zcmem_heap_repair", "", make_copy, repair, NULL),
     FAULTS_END};

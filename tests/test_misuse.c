@@ -201,6 +201,7 @@ static unsigned char *image_of(const struct zcmem__region *region) {
   for (uint32_t id = 0; id < heap->next_id; id += ZCMEM__ID) {
     zcmem__block(heap, id)->generation = 0;
   }
+  heap->undo_generation = heap->undo_size = heap->undo_slack = 0; /* mean something while undo_id does */
   return image;
 }
 
