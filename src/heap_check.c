@@ -157,13 +157,14 @@ static const struct zcmem__wide_links *links_of(const struct checker *check, uin
   return ZCMEM__CONST_TABLE(struct zcmem__wide_links, check->heap, check->heap->at.links_at) + page;
 }
 
-static const struct zcmem__index_table nothing;
-_Static_assert(sizeof nothing >= sizeof((struct zcmem__wide_page *)0)->entry, "as long as what it is compared with");
+static const struct zcmem__index_table empty_table;
+_Static_assert(sizeof empty_table >= sizeof((struct zcmem__wide_page *)0)->entry,
+               "as long as what it is compared with");
 
 /* An empty page, but for ids, which mean nothing without entries. */
 static bool is_empty(const struct zcmem__wide_page *at) {
-  return zcmem__bits_equal(at->entry, &nothing, sizeof at->entry) &&
-         zcmem__bits_equal(at->child, &nothing, sizeof at->child);
+  return zcmem__bits_equal(at->entry, &empty_table, sizeof at->entry) &&
+         zcmem__bits_equal(at->child, &empty_table, sizeof at->child);
 }
 
 /* I6: the page's place among the bin's pages, of which `first` is the first; it comes behind `before`. */
@@ -303,7 +304,7 @@ static const struct zcmem__index_table *table_of(const struct checker *check, ui
   return ZCMEM__CONST_TABLE(struct zcmem__index_table, check->heap, check->heap->at.tables_at) + table;
 }
 
-static const uint32_t *count_of(const struct checker *check, uint32_t table) {
+static const uint32_t *blocks_under(const struct checker *check, uint32_t table) {
   return ZCMEM__CONST_TABLE(uint32_t, check->heap, check->heap->at.table_counts_at) + table;
 }
 
@@ -336,7 +337,7 @@ static bool check_index_entry(struct checker *check, uint32_t entry, uint32_t sh
     }
     *count += part;
   }
-  return (*count > ZCMEM__INDEX_LEAST && *count == *count_of(check, table)) ||
+  return (*count > ZCMEM__INDEX_LEAST && *count == *blocks_under(check, table)) ||
          fail(check, "I10: the count of a table of the index");
 }
 
@@ -353,14 +354,14 @@ static bool check_index(struct checker *check) {
   bool empty = true;
   uint32_t table = heap->unused_table, left = heap->tables - 1u - check->tables;
   for (; left > 0 && table != ZCMEM__NIL && table < heap->tables; left--) {
-    empty = empty && zcmem__bits_equal(table_of(check, table), &nothing, sizeof nothing);
-    table = *count_of(check, table);
+    empty = empty && zcmem__bits_equal(table_of(check, table), &empty_table, sizeof empty_table);
+    table = *blocks_under(check, table);
   }
   if (left > 0 || table != ZCMEM__NIL) {
     return fail(check, "I10: the list of unused tables");
   }
   for (table = heap->tables; table < heap->at.tables; table++) {
-    empty = empty && zcmem__bits_equal(table_of(check, table), &nothing, sizeof nothing);
+    empty = empty && zcmem__bits_equal(table_of(check, table), &empty_table, sizeof empty_table);
   }
   return empty || fail(check, "I10: an unused table is not empty");
 }
