@@ -35,13 +35,13 @@ function body(line,    text) {
   sub(/^ \*/, "", text)
   if (text ~ /^   / && !verbatim) {
     verbatim = 1
-    return " * @verbatim " text
+    return " * @verbatim\n" text
   }
   if (verbatim && text !~ /^   / && text !~ /^ *$/) {
     verbatim = 0
-    return " * @endverbatim " prose(text)
+    return "@endverbatim\n *\n *" prose(text)
   }
-  return verbatim ? " *" text : " *" prose(text)
+  return verbatim ? text : " *" prose(text)
 }
 
 function name_of(declaration,    text) {
@@ -73,7 +73,7 @@ END {
 
     if (in_comment) { # of its own, several lines
       if (line ~ /^ \*\/$/) {
-        print(verbatim ? " * @endverbatim */" : " */")
+        print(verbatim ? "@endverbatim */" : " */")
         in_comment = verbatim = 0
       } else if (line ~ /\*\/$/) {
         sub(/ *\*\/$/, "", line)
