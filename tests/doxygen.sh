@@ -25,8 +25,9 @@ copy=$work/copy
 mkdir -p "$copy/src"
 cp -R "$source_root/include" "$copy/include"
 cp -R "$source_root/src/doc" "$copy/src/doc"
-sed 's,^ZCMEM_API uint32_t zcmem_hal_region_count,\n&_undescribed(void);\n\n&,' "$source_root/include/zcmem/hal.h" >"$copy/include/zcmem/hal.h"
-if document "$copy" "$work/undescribed" || ! grep -q _undescribed "$work/undescribed/warnings.txt"; then
+# The comment goes to another function, and this one is left without.
+sed 's,^ZCMEM_API uint32_t zcmem_hal_region_count,&_other(void);\n\n&,' "$source_root/include/zcmem/hal.h" >"$copy/include/zcmem/hal.h"
+if document "$copy" "$work/undescribed" || ! grep -q 'zcmem_hal_region_count(' "$work/undescribed/warnings.txt"; then
   fail "what is not described goes unnoticed"
 fi
 sed 's,zcmem_heap_bytes,zcmem_heap_no_such,' "$source_root/include/zcmem/heap.h" >"$copy/include/zcmem/heap.h"
