@@ -93,14 +93,16 @@ END
 project sub C app.c "add_subdirectory($source_root/src zcmem)" "$use" \
   "add_library(foo SHARED $work/foo.c)" 'target_link_libraries(foo PRIVATE zcmem::zcmem)' \
   'set_target_properties(foo PROPERTIES C_VISIBILITY_PRESET hidden)' \
-  'if(NOT PROJECT_VERSION STREQUAL 7.8.9 OR DEFINED CMAKE_C_STANDARD)' 'message(FATAL_ERROR "the parent is changed")' 'endif()' \
+  'if(NOT PROJECT_VERSION STREQUAL 7.8.9 OR DEFINED CMAKE_C_STANDARD)' \
+  'message(FATAL_ERROR "the parent is changed")' 'endif()' \
   'install(TARGETS app)' 'enable_testing()'
 made sub -DCMAKE_C_FLAGS='-Wall -Wextra -Wpedantic -Werror'
 nm -D -g --defined-only "$work/sub/build/libfoo.so" | awk 'NF == 3 { print $3 }' | sort -u >"$work/exported"
 [ "$(cat "$work/exported")" = foo ] || { cat "$work/exported"; fail "libfoo.so exports more than foo"; }
 DESTDIR=$work/root run cmake --install "$work/sub/build" --prefix /usr
 (cd "$work/root" && find . ! -type d) >"$work/installed"
-[ "$(cat "$work/installed")" = ./usr/bin/app ] || { cat "$work/installed"; fail "more installed than the parent's program"; }
+[ "$(cat "$work/installed")" = ./usr/bin/app ] ||
+  { cat "$work/installed"; fail "more installed than the parent's program"; }
 
 # The same, shared, as one unit, and without pthread.
 project sub-other C app.c "add_subdirectory($source_root/src zcmem)" "$use" \

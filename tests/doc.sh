@@ -14,7 +14,12 @@ mkdir objects
 # blocks <page> <language>: the text of all blocks of that language, with the lines of the page kept for the compiler
 blocks() {
   awk -v language="$2" -v page="$1" '
-    /^```/ && !inside { inside = 1; wanted = $0 == "```" language; if (wanted) printf "#line %d \"%s\"\n", NR + 1, page; next }
+    /^```/ && !inside {
+      inside = 1
+      wanted = $0 == "```" language
+      if (wanted) printf "#line %d \"%s\"\n", NR + 1, page
+      next
+    }
     /^```$/ { inside = 0; next }
     inside && wanted { print }' "$1"
 }
@@ -25,11 +30,13 @@ for page in "$source_root"/src/doc/*.md; do
   name=${name%.md}
   grep '^```.' "$page" | grep -vxE '```(c|text)' >other || : >other
   [ ! -s other ] || [ "$(sort -u other)" = '```sh' ] || { cat other; fail "$page: blocks that nobody checks"; }
-  [ "$(grep -c '^```sh$' "$page")" -eq "$(grep -c '^<!-- way: [a-z-]* -->$' "$page")" ] || fail "$page: commands that nobody runs"
+  [ "$(grep -c '^```sh$' "$page")" -eq "$(grep -c '^<!-- way: [a-z-]* -->$' "$page")" ] ||
+    fail "$page: commands that nobody runs"
 
   blocks "$page" c >"$name.c"
   if [ -s "$name.c" ]; then
-    $CC -std=c11 -O1 $warnings -I "$source_root/include" -I "$source_root/tests" "$name.c" objects/*.o -o "$name" -pthread ||
+    $CC -std=c11 -O1 $warnings -I "$source_root/include" -I "$source_root/tests" "$name.c" objects/*.o \
+      -o "$name" -pthread ||
       fail "$page does not compile"
     "./$name" >"$name.printed" || fail "the program of $page ends with $?"
     awk '/^<!-- prints -->$/ { found = 1; next }
@@ -40,7 +47,8 @@ for page in "$source_root"/src/doc/*.md; do
 
   # Names: functions and types are those of the public headers, macros may be the build's. (`zcmem_mem_*` is a family.)
   { cat "$source_root"/include/zcmem/*.h && sed -n 's/ = files(.*//p' "$source_root/src/meson.build"; } >known
-  cat known "$source_root"/src/*.[ch] "$source_root"/src/*.txt "$source_root"/src/*.py "$source_root"/src/meson.build >known-macros
+  cat known "$source_root"/src/*.[ch] "$source_root"/src/*.txt "$source_root"/src/*.py "$source_root"/src/meson.build \
+    >known-macros
   words='s/(zcmem|ZCMEM)_[A-Za-z_]*\*//g; s/([^A-Za-z0-9_])/\n/g'
   sed -E "$words" "$page" | grep -xE 'zcmem_[a-z0-9_]+' | sort -u >functions || :
   sed -E "$words" "$page" | grep -xE 'ZCMEM_[A-Z0-9_]+' | sort -u >macros || :

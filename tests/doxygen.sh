@@ -14,7 +14,8 @@ document() {
 document "$source_root" "$work/all" || { cat "$work/all/log" "$work/all/warnings.txt"; fail "doxygen"; }
 [ ! -s "$work/all/warnings.txt" ] || { cat "$work/all/warnings.txt"; fail "warnings"; }
 
-grep -h '^ZCMEM_API .*(' "$source_root"/include/zcmem/*.h | sed 's/($//; s/(.*//; s/.*[ *]//' | sort -u >"$work/declared"
+grep -h '^ZCMEM_API .*(' "$source_root"/include/zcmem/*.h |
+  sed 's/(.*//; s/.*[ *]//' | sort -u >"$work/declared"
 tr -d '\n' <"$work/all/zcmem.tag" | sed 's/<member /\n&/g' | grep '^<member kind="function"' |
   awk -F '</*name>' '{ print $2 }' | sort -u >"$work/described"
 [ "$(wc -l <"$work/declared")" -gt 50 ] || fail "too few declarations found"
@@ -26,7 +27,8 @@ mkdir -p "$copy/src"
 cp -R "$source_root/include" "$copy/include"
 cp -R "$source_root/src/doc" "$copy/src/doc"
 # The comment goes to another function, and this one is left without.
-sed 's,^ZCMEM_API uint32_t zcmem_hal_region_count,&_other(void);\n\n&,' "$source_root/include/zcmem/hal.h" >"$copy/include/zcmem/hal.h"
+sed 's,^ZCMEM_API uint32_t zcmem_hal_region_count,&_other(void);\n\n&,' "$source_root/include/zcmem/hal.h" \
+  >"$copy/include/zcmem/hal.h"
 if document "$copy" "$work/undescribed" || ! grep -q 'zcmem_hal_region_count(' "$work/undescribed/warnings.txt"; then
   fail "what is not described goes unnoticed"
 fi

@@ -38,5 +38,6 @@ for kind in static shared; do
     esac
     echo share/doc/zcmem/COPYING
   } | sort >"$work/expected"
-  (cd "$prefix" && find . ! -type d | sed 's,^\./,,' | sort) | diff "$work/expected" - || fail "> $kind: files installed"
+  (cd "$prefix" && find . ! -type d | sed 's,^\./,,' | sort) | diff "$work/expected" - ||
+    fail "> $kind: files installed"
 done

@@ -42,7 +42,7 @@ abi=${version%.*}
 list=$source_root/tests/symbols.txt
 grep -v '^#' "$list" | sed '/^abi /d' | sort >"$work/listed"
 listed_abi=$(sed -n 's/^abi //p' "$list")
-anew="(grep '^#' tests/symbols.txt; echo abi $abi; cat build/tests/work-symbols/exported) >new && mv new tests/symbols.txt"
+anew="(grep '^#' tests/symbols.txt; echo abi $abi; cat build/tests/work-symbols/exported) >new"
 [ "$listed_abi" = "$abi" ] || fail "tests/symbols.txt is of ABI $listed_abi, this is $abi; write it anew: $anew"
 [ -s "$work/listed" ] || fail "tests/symbols.txt lists nothing"
 gone=$(comm -23 "$work/listed" "$work/exported")

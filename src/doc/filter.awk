@@ -7,7 +7,7 @@
 #   - one behind a declaration describes that one
 #   - the members of a struct of which no member has a comment of its own are described by the struct's
 
-# Text of a comment: nothing in it is a command, a tag or emphasis, names are links, and what is indented stays as it is.
+# Text of a comment: nothing in it is a command, a tag or emphasis, names are links; what is indented stays as it is.
 function prose(text,    out, word) {
   gsub(/\\/, "\\\\", text)
   gsub(/</, "\\<", text)
