@@ -22,6 +22,15 @@ tr -d '\n' <"$work/all/zcmem.tag" | sed 's/<member /\n&/g' | grep '^<member kind
 comm -23 "$work/declared" "$work/described" >"$work/missing"
 [ ! -s "$work/missing" ] || { cat "$work/missing"; fail "> are not in what doxygen wrote"; }
 
+# The pages' links work in the tree as they are written, and in HTML as Doxygen makes them.
+cd "$work/all/html"
+cat ./*.html | grep -oE 'href="[^"#:]+["#]' | sed 's/^href="//; s/["#]$//' | sort -u >"$work/links"
+grep -q '^md_regions.html$' "$work/links" || fail "no link to a page"
+while read -r link; do
+  [ -e "$link" ] || fail "a link leads to $link, which is not there"
+done <"$work/links"
+cd "$work"
+
 copy=$work/copy
 mkdir -p "$copy/src"
 cp -R "$source_root/include" "$copy/include"

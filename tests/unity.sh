@@ -6,7 +6,7 @@
 need meson ninja "$CC"
 work_dir unity
 for size in 4 10000; do
-  meson setup "$work/build-$size" "$source_root" --unity=on --unity-size=$size --werror \
+  meson setup "$work/build-$size" "$source_root" --unity=on --unity-size=$size --werror --optimization=1 \
     -Dtests=disabled -Dbench=disabled -Dc_args='-Wconversion -Wsign-conversion -Wshadow' >"$work/log" 2>&1 || { cat "$work/log"; fail "meson setup"; }
   ninja -j1 -C "$work/build-$size" src/libzcmem.a examples/first >"$work/log" 2>&1 ||
     { cat "$work/log"; fail "units of $size files"; }
