@@ -16,7 +16,6 @@ import re
 import sys
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
-PUBLIC = ['types', 'version', 'heap', 'hal', 'host_device', 'buffer', 'malloc', 'ti_malloc']
 CONDITIONS = {'host_device.c': '#ifndef ZCMEM_NO_HOST_DEVICE', 'ti_malloc.c': '#ifdef ZCMEM_TI_MALLOC'}
 
 
@@ -47,16 +46,27 @@ class Amalgamation:
         return found
 
     def header(self):
-        """The public headers. Each keeps its guard, so TI's names can be asked for later, too."""
-        out = []
-        for name in PUBLIC:
-            out += ['', '/* ' + (' zcmem/%s.h ' % name).rjust(114, '-') + '*/']
+        """The public headers, each behind those that it includes. Each keeps its guard, so TI's names can be asked for
+        later, too."""
+        out, done = [], {'zcmem.h'}
+
+        def add(name):
+            if name in done:
+                return
+            done.add(name)
             body = []
-            for line in self.lines('include/zcmem/%s.h' % name):
+            for line in self.lines('include/zcmem/' + name):
                 included = INCLUDE.match(line)
-                if included is None or not included.group(2).startswith('zcmem/'):
+                if included is not None and included.group(2).startswith('zcmem/'):
+                    add(included.group(2).split('/')[1])
+                else:
                     body.append(line)
-            out += ['#ifdef ZCMEM_TI_MALLOC'] + body + ['#endif'] if name == 'ti_malloc' else body
+            out.extend(['', '/* ' + (' zcmem/%s ' % name).rjust(114, '-') + '*/'])
+            out.extend(['#ifdef ZCMEM_TI_MALLOC'] + body + ['#endif'] if name == 'ti_malloc.h' else body)
+
+        for line in self.lines('include/meson.build'):
+            for name in re.findall(r"'zcmem/(\w+\.h)'", line):
+                add(name)
         return out
 
     def inline(self, file):
