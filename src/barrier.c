@@ -22,7 +22,7 @@
 
 bool zcmem__barrier_kernel;
 
-static pthread_once_t once = PTHREAD_ONCE_INIT;
+static pthread_once_t asked = PTHREAD_ONCE_INIT;
 
 static void find_out(void) {
 #ifdef HAVE_MEMBARRIER
@@ -32,7 +32,7 @@ static void find_out(void) {
 }
 
 void zcmem__barrier_open(void) {
-  (void)pthread_once(&once, find_out);
+  (void)pthread_once(&asked, find_out);
 }
 
 void zcmem__barrier_all(void) {

@@ -21,7 +21,7 @@ static bool comes_before(const struct zcmem_batch_item *items, uint64_t a, uint6
 }
 
 /* Below `at` the first `count` entries are a heap, in which nothing stands above what comes after it. */
-static void sift(const struct zcmem_batch_item *items, uint64_t *order, size_t at, size_t count) {
+static void sift_items(const struct zcmem_batch_item *items, uint64_t *order, size_t at, size_t count) {
   uint64_t moved = order[at];
   for (size_t child; (child = 2 * at + 1) < count; at = child) {
     if (child + 1 < count && comes_before(items, order[child], order[child + 1])) {
@@ -41,16 +41,16 @@ static void swap(uint64_t *a, uint64_t *b) {
   *b = was;
 }
 
-static void sort(const struct zcmem_batch_item *items, uint64_t *order, size_t count) {
+static void sort_items(const struct zcmem_batch_item *items, uint64_t *order, size_t count) {
   for (size_t i = 0; i < count; i++) {
     order[i] = i;
   }
   for (size_t i = count / 2; i-- > 0;) {
-    sift(items, order, i, count);
+    sift_items(items, order, i, count);
   }
   for (size_t i = count; i-- > 1;) {
     swap(&order[0], &order[i]);
-    sift(items, order, 0, i);
+    sift_items(items, order, 0, i);
   }
 }
 
@@ -154,7 +154,7 @@ enum zcmem_status zcmem_mem_alloc_batch(struct zcmem_hal *hal, uint32_t region, 
   if (count == 0) {
     return ZCMEM_OK;
   }
-  sort(items, addrs, count);
+  sort_items(items, addrs, count);
   enum zcmem_status status = take_all_locked(in, items, addrs, count);
   for (size_t i = 0; i < count; i++) {
     if (status != ZCMEM_OK) {

@@ -2,15 +2,15 @@
 /* L1. The bins' longer paths: aligned requests, the largest block. See bin.h. */
 #include "bin.h"
 
-#define LOOK 16u /* blocks of an exact bin that are looked at for an aligned request */
+#define CANDIDATES 16u /* blocks of an exact bin that are looked at for an aligned request */
 
-static uint32_t take_aligned(const struct zcmem_heap *heap, uint32_t bin, uint32_t need, uint64_t offset,
-                             uint64_t mask) {
+static uint32_t fit_aligned(const struct zcmem_heap *heap, uint32_t bin, uint32_t need, uint64_t offset,
+                            uint64_t mask) {
   if (bin >= ZCMEM__BIN_WIDE) {
     return zcmem__wide_take_aligned(heap, bin, need, offset, mask);
   }
   uint32_t id = zcmem__bin_heads_const(heap)[bin];
-  for (uint32_t looked = 0; looked < LOOK && id != ZCMEM__NIL; looked++) {
+  for (uint32_t looked = 0; looked < CANDIDATES && id != ZCMEM__NIL; looked++) {
     const struct zcmem__block *block = zcmem__block_const(heap, id);
     if (zcmem__block_holds(block, need, offset, mask)) {
       return id;
@@ -25,7 +25,7 @@ uint32_t zcmem__bin_fit_aligned(const struct zcmem_heap *heap, uint32_t need, ui
   uint32_t bin = zcmem__binmap_next(heap, zcmem__sizeclass_bin(need)), id = ZCMEM__NIL;
   for (uint32_t tries = 0; tries < 2u && bin != ZCMEM__NIL && id == ZCMEM__NIL; tries++) {
     ZCMEM__STEP();
-    id = take_aligned(heap, bin, need, offset, mask);
+    id = fit_aligned(heap, bin, need, offset, mask);
     bin = zcmem__binmap_next(heap, bin + 1u);
   }
   if (id == ZCMEM__NIL && need + mask <= heap->at.quanta) {

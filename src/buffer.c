@@ -131,7 +131,7 @@ enum zcmem_status zcmem__buffer_enter(struct zcmem_buffers *buffers, const struc
 }
 
 /* With the lock held: gives the slot back if nobody has the buffer any more. */
-static struct zcmem__buffer_rest leave(struct zcmem_buffers *buffers, uint32_t slot) {
+static struct zcmem__buffer_rest forget(struct zcmem_buffers *buffers, uint32_t slot) {
   struct zcmem__buffer_rest rest = {.region = NULL};
   struct zcmem__buffer *buffer = &buffers->buffers[slot];
   if (buffer->references > 0 || buffer->uses > 0) {
@@ -150,7 +150,7 @@ static struct zcmem__buffer_rest leave(struct zcmem_buffers *buffers, uint32_t s
 
 struct zcmem__buffer_rest zcmem__buffer_unuse(struct zcmem_buffers *buffers, uint32_t slot) {
   buffers->buffers[slot].uses--;
-  return leave(buffers, slot);
+  return forget(buffers, slot);
 }
 
 enum zcmem_status zcmem__buffer_finish(const struct zcmem__buffer_rest *rest) {
@@ -193,7 +193,7 @@ enum zcmem_status zcmem_buffer_release(struct zcmem_buffers *buffers, zcmem_buff
     status = ZCMEM_ENOENT;
   } else {
     found->references--;
-    rest = leave(buffers, (uint32_t)(found - buffers->buffers));
+    rest = forget(buffers, (uint32_t)(found - buffers->buffers));
   }
   zcmem__lock_drop(&buffers->lock);
   return status == ZCMEM_OK ? zcmem__buffer_finish(&rest) : status;

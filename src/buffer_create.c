@@ -19,7 +19,7 @@ static bool lines_own(const struct zcmem__buffer *buffer) {
          zcmem__buffer_owns_lines(buffer, buffer->addr, buffer->size);
 }
 
-static bool config_valid(const struct zcmem_buffer_config *config) {
+static bool buffer_config_valid(const struct zcmem_buffer_config *config) {
   bool uses = (config->flags & ZCMEM_BUFFER_USE_HOST) != 0, copies = (config->flags & ZCMEM_BUFFER_COPY_HOST) != 0;
   return (config->flags & ~KNOWN_FLAGS) == 0 && (config->flags & ZCMEM__BUFFER_MODE) != 0 &&
          (!uses || (config->flags & SOURCES) == ZCMEM_BUFFER_USE_HOST) && (uses || copies) == (config->host != NULL) &&
@@ -30,8 +30,8 @@ static bool config_valid(const struct zcmem_buffer_config *config) {
  * A buffer that is the memory at config->host. ENOTMAPPED: no region has it. Where the block ends is asked once it is
  * held: from then on it cannot grow beyond the middle of a line (zcmem_mem_resize).
  */
-static enum zcmem_status adopt(struct zcmem_hal *hal, const struct zcmem_buffer_config *config,
-                               struct zcmem__buffer *made) {
+static enum zcmem_status adopt_host(struct zcmem_hal *hal, const struct zcmem_buffer_config *config,
+                                    struct zcmem__buffer *made) {
   struct zcmem_place place;
   struct zcmem_block_info block;
   enum zcmem_status status = zcmem_mem_locate(hal, config->host, &place);
@@ -112,14 +112,14 @@ static enum zcmem_status furnish(struct zcmem_hal *hal, const struct zcmem_buffe
 
 enum zcmem_status zcmem_buffer_create(struct zcmem_buffers *buffers, const struct zcmem_buffer_config *config,
                                       zcmem_buffer_t *buffer) {
-  if (buffers == NULL || config == NULL || buffer == NULL || !config_valid(config)) {
+  if (buffers == NULL || config == NULL || buffer == NULL || !buffer_config_valid(config)) {
     return ZCMEM_EINVAL;
   }
   struct zcmem__buffer made = {.flags = config->flags, .size = config->size};
   enum zcmem_status status = ZCMEM_ENOTMAPPED;
   if ((config->flags & ZCMEM_BUFFER_USE_HOST) != 0) {
     made.host = config->host;
-    status = adopt(buffers->hal, config, &made);
+    status = adopt_host(buffers->hal, config, &made);
     if (status == ZCMEM_ENOTMAPPED && runs_into_mapped(buffers->hal, config)) {
       return ZCMEM_EINVAL;
     }

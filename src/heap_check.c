@@ -24,7 +24,7 @@ static bool fail(struct checker *check, const char *broken) {
   return false;
 }
 
-static const struct zcmem__block *block_of(const struct checker *check, uint32_t id) {
+static const struct zcmem__block *block_in(const struct checker *check, uint32_t id) {
   return zcmem__block_const(check->heap, id);
 }
 
@@ -86,7 +86,7 @@ static bool check_live(struct checker *check, const struct zcmem__block *block, 
 /* I2, I3, I9 */
 static bool check_chain(struct checker *check) {
   const struct zcmem_heap *heap = check->heap;
-  const struct zcmem__block *sentinel = block_of(check, ZCMEM__NIL);
+  const struct zcmem__block *sentinel = block_in(check, ZCMEM__NIL);
   if (sentinel->start != UINT32_MAX || sentinel->use != ZCMEM__UNUSED || sentinel->size != 0) {
     return fail(check, "I2: the sentinel");
   }
@@ -98,7 +98,7 @@ static bool check_chain(struct checker *check) {
     if (!is_id(check, id) || (link & (ZCMEM__ID - 2u)) != 0 || ++check->blocks >= heap->next_id / ZCMEM__ID) {
       return fail(check, "I2: a link of the chain leads out of the descriptors or round in a circle");
     }
-    const struct zcmem__block *block = block_of(check, id);
+    const struct zcmem__block *block = block_in(check, id);
     bool is_free = ZCMEM__GET(block->use) == ZCMEM__FREE;
     if (block->start != at || block->size == 0 || block->size > heap->at.quanta - at) {
       return fail(check, "I2: a block does not start where the one before it ends");
@@ -131,7 +131,7 @@ static bool check_member(struct checker *check, uint32_t bin, uint32_t id, uint3
   if (!is_id(check, id) || ++check->bin_entries > check->free_blocks) {
     return fail(check, "I5: a bin names no descriptor, or goes round in a circle");
   }
-  const struct zcmem__block *block = block_of(check, id);
+  const struct zcmem__block *block = block_in(check, id);
   if (ZCMEM__GET(block->use) != ZCMEM__FREE || block->next == ZCMEM__NIL || zcmem__sizeclass_bin(block->size) != bin) {
     return fail(check, "I5: a block in the wrong bin");
   }
@@ -141,7 +141,7 @@ static bool check_member(struct checker *check, uint32_t bin, uint32_t id, uint3
 /* I5: the list of an exact bin. */
 static bool check_exact_bin(struct checker *check, uint32_t bin) {
   uint32_t prev = ZCMEM__NIL, id = zcmem__bin_heads_const(check->heap)[bin];
-  for (; id != ZCMEM__NIL; prev = id, id = block_of(check, id)->bin_next) {
+  for (; id != ZCMEM__NIL; prev = id, id = block_in(check, id)->bin_next) {
     if (!check_member(check, bin, id, prev)) {
       return false;
     }
@@ -157,13 +157,14 @@ static const struct zcmem__wide_links *links_of(const struct checker *check, uin
   return ZCMEM__CONST_TABLE(struct zcmem__wide_links, check->heap, check->heap->at.links_at) + page;
 }
 
-static const struct zcmem__index_table nothing;
-_Static_assert(sizeof nothing >= sizeof((struct zcmem__wide_page *)0)->entry, "as long as what it is compared with");
+static const struct zcmem__index_table empty_table;
+_Static_assert(sizeof empty_table >= sizeof((struct zcmem__wide_page *)0)->entry,
+               "as long as what it is compared with");
 
 /* An empty page, but for ids, which mean nothing without entries. */
 static bool is_empty(const struct zcmem__wide_page *at) {
-  return zcmem__bits_equal(at->entry, &nothing, sizeof at->entry) &&
-         zcmem__bits_equal(at->child, &nothing, sizeof at->child);
+  return zcmem__bits_equal(at->entry, &empty_table, sizeof at->entry) &&
+         zcmem__bits_equal(at->child, &empty_table, sizeof at->child);
 }
 
 /* I6: the page's place among the bin's pages, of which `first` is the first; it comes behind `before`. */
@@ -209,7 +210,7 @@ static bool check_wide_bin(struct checker *check, uint32_t bin) {
       if (!check_member(check, bin, at->id[i], slot)) {
         return false;
       }
-      const struct zcmem__block *block = block_of(check, at->id[i]);
+      const struct zcmem__block *block = block_in(check, at->id[i]);
       if (zcmem__wide_entry(block->size, block->start, slot) != at->entry[i]) {
         return fail(check, "I5: an entry of a wide bin does not match its block");
       }
@@ -258,7 +259,7 @@ static bool check_bins(struct checker *check) {
       }
     }
   }
-  uint32_t tail = zcmem__link_free(block_of(check, ZCMEM__NIL)->prev) ? 1u : 0u;
+  uint32_t tail = zcmem__link_free(block_in(check, ZCMEM__NIL)->prev) ? 1u : 0u;
   return check->bin_entries + tail == check->free_blocks || fail(check, "I5: a hole is in no bin");
 }
 
@@ -269,8 +270,8 @@ static bool check_bins(struct checker *check) {
 static bool check_unused(struct checker *check) {
   const struct zcmem_heap *heap = check->heap;
   uint32_t id = heap->unused, left = heap->next_id / ZCMEM__ID - 1u - check->blocks;
-  for (; left > 0 && is_id(check, id) && ZCMEM__GET(block_of(check, id)->use) == ZCMEM__UNUSED; left--) {
-    id = block_of(check, id)->next;
+  for (; left > 0 && is_id(check, id) && ZCMEM__GET(block_in(check, id)->use) == ZCMEM__UNUSED; left--) {
+    id = block_in(check, id)->next;
   }
   if (left > 0 || id != ZCMEM__NIL) {
     return fail(check, "I8: the list of unused descriptors");
@@ -294,8 +295,8 @@ static bool check_unused(struct checker *check) {
 /* The live block behind `id` in the chain, which has been checked. */
 static uint32_t live_after(const struct checker *check, uint32_t id) {
   do {
-    id = zcmem__link_id(block_of(check, id)->next);
-  } while (id != ZCMEM__NIL && ZCMEM__GET(block_of(check, id)->use) == ZCMEM__FREE);
+    id = zcmem__link_id(block_in(check, id)->next);
+  } while (id != ZCMEM__NIL && ZCMEM__GET(block_in(check, id)->use) == ZCMEM__FREE);
   return id;
 }
 
@@ -303,7 +304,7 @@ static const struct zcmem__index_table *table_of(const struct checker *check, ui
   return ZCMEM__CONST_TABLE(struct zcmem__index_table, check->heap, check->heap->at.tables_at) + table;
 }
 
-static const uint32_t *count_of(const struct checker *check, uint32_t table) {
+static const uint32_t *blocks_under(const struct checker *check, uint32_t table) {
   return ZCMEM__CONST_TABLE(uint32_t, check->heap, check->heap->at.table_counts_at) + table;
 }
 
@@ -317,7 +318,7 @@ static bool check_index_entry(struct checker *check, uint32_t entry, uint32_t sh
   if (!zcmem__index_is_table(entry)) {
     uint32_t first = check->next_live;
     while (check->next_live != ZCMEM__NIL &&
-           block_of(check, check->next_live)->start < start + zcmem__bits_one(shift)) {
+           block_in(check, check->next_live)->start < start + zcmem__bits_one(shift)) {
       check->next_live = live_after(check, check->next_live);
       ++*count;
     }
@@ -336,7 +337,7 @@ static bool check_index_entry(struct checker *check, uint32_t entry, uint32_t sh
     }
     *count += part;
   }
-  return (*count > ZCMEM__INDEX_LEAST && *count == *count_of(check, table)) ||
+  return (*count > ZCMEM__INDEX_LEAST && *count == *blocks_under(check, table)) ||
          fail(check, "I10: the count of a table of the index");
 }
 
@@ -353,14 +354,14 @@ static bool check_index(struct checker *check) {
   bool empty = true;
   uint32_t table = heap->unused_table, left = heap->tables - 1u - check->tables;
   for (; left > 0 && table != ZCMEM__NIL && table < heap->tables; left--) {
-    empty = empty && zcmem__bits_equal(table_of(check, table), &nothing, sizeof nothing);
-    table = *count_of(check, table);
+    empty = empty && zcmem__bits_equal(table_of(check, table), &empty_table, sizeof empty_table);
+    table = *blocks_under(check, table);
   }
   if (left > 0 || table != ZCMEM__NIL) {
     return fail(check, "I10: the list of unused tables");
   }
   for (table = heap->tables; table < heap->at.tables; table++) {
-    empty = empty && zcmem__bits_equal(table_of(check, table), &nothing, sizeof nothing);
+    empty = empty && zcmem__bits_equal(table_of(check, table), &empty_table, sizeof empty_table);
   }
   return empty || fail(check, "I10: an unused table is not empty");
 }

@@ -266,8 +266,8 @@ static enum zcmem_status take_mapped(struct zcmem__map *map, uint32_t kind, stru
   return status;
 }
 
-static enum zcmem_status take(struct zcmem_hal *hal, uint32_t kind, void *host, enum step step,
-                              struct zcmem__host_block *block) {
+static enum zcmem_status take_at(struct zcmem_hal *hal, uint32_t kind, void *host, enum step step,
+                                 struct zcmem__host_block *block) {
   struct zcmem__region *region = zcmem__hal_region_of_host(hal, host);
   *block = (struct zcmem__host_block){.region = region, .host = host};
   if (region == NULL) {
@@ -279,7 +279,7 @@ static enum zcmem_status take(struct zcmem_hal *hal, uint32_t kind, void *host, 
 
 enum zcmem_status zcmem__host_block_hold(struct zcmem_hal *hal, uint32_t kind, void *host,
                                          struct zcmem__host_block *held) {
-  return take(hal, kind, host, HOLD, held);
+  return take_at(hal, kind, host, HOLD, held);
 }
 
 enum zcmem_status zcmem__host_block_let_go(const struct zcmem__host_block *held) {
@@ -330,7 +330,7 @@ enum zcmem_status zcmem__host_block_free(struct zcmem_hal *hal, uint32_t kind, v
     hal_addr_t addr = region->base + ((uintptr_t)host - (uintptr_t)region->host);
     return addr == HAL_NULLPTR ? ZCMEM_ENOENT : zcmem_mem_free(hal, addr);
   }
-  enum zcmem_status status = take(hal, kind, host, DOOM, &block);
+  enum zcmem_status status = take_at(hal, kind, host, DOOM, &block);
   return status == ZCMEM_OK ? zcmem__host_block_end(&block) : status;
 }
 

@@ -23,7 +23,7 @@
 #define BLOCKS_MIN 1024u
 #define BLOCKS_MAX (1u << 20)
 #define MAPPINGS 256u
-#define KNOWN_FLAGS (ZCMEM_HOST_DEVICE_UNMAPPED_DRAM | ZCMEM_HOST_DEVICE_MAGAZINES)
+#define KNOWN_DEVICE_FLAGS (ZCMEM_HOST_DEVICE_UNMAPPED_DRAM | ZCMEM_HOST_DEVICE_MAGAZINES)
 
 /* The memory that stands in for a region's: `bytes` bytes of it are at device address `base`. */
 struct backing {
@@ -167,7 +167,7 @@ static enum zcmem_status open_device(struct zcmem_host_device *device, const str
       .max_mappings = MAPPINGS,
       .lock = config->lock,
       .flags = (config->flags & ZCMEM_HOST_DEVICE_MAGAZINES) != 0 ? ZCMEM_HAL_MAGAZINES : 0};
-  if ((config->flags & ~KNOWN_FLAGS) != 0 || zcmem_region_bytes(&regions[0]) == 0 ||
+  if ((config->flags & ~KNOWN_DEVICE_FLAGS) != 0 || zcmem_region_bytes(&regions[0]) == 0 ||
       zcmem_region_bytes(&regions[1]) == 0) {
     return ZCMEM_EINVAL;
   }

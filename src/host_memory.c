@@ -25,7 +25,7 @@ static void *allocate(void *ctx, size_t bytes) {
   return memory;
 }
 
-static void give_back(void *ctx, void *memory, size_t bytes) {
+static void deallocate(void *ctx, void *memory, size_t bytes) {
   (void)ctx;
   (void)bytes;
   if (memory != NULL) {
@@ -33,4 +33,4 @@ static void give_back(void *ctx, void *memory, size_t bytes) {
   }
 }
 
-const struct zcmem_host_allocator zcmem__host_memory = {.alloc = allocate, .free = give_back, .ctx = NULL};
+const struct zcmem_host_allocator zcmem__host_memory = {.alloc = allocate, .free = deallocate, .ctx = NULL};

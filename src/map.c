@@ -27,7 +27,7 @@ static void set_state(struct zcmem__mapping *entry, enum zcmem__mapping_state st
 }
 
 /* What a look-up reads without the lock. The entry is BUSY. */
-static void set_range(struct zcmem__mapping *entry, const struct zcmem__mapping *wanted) {
+static void set_entry(struct zcmem__mapping *entry, const struct zcmem__mapping *wanted) {
   ZCMEM__PUT_POINTER(entry->region, wanted->region);
   ZCMEM__PUT64(entry->addr, wanted->addr);
   ZCMEM__PUT64(entry->size, wanted->size);
@@ -62,7 +62,7 @@ enum zcmem_status zcmem__map_acquire(struct zcmem__map *map, const struct zcmem_
   } else if (!*shared) {
     set_state(spare, ZCMEM__MAPPING_BUSY);
     spare->flags = wanted->flags;
-    set_range(spare, wanted);
+    set_entry(spare, wanted);
     *entry = spare;
   }
   zcmem__lock_drop(&map->lock);
@@ -85,7 +85,7 @@ enum zcmem_status zcmem__map_prepare_alias(struct zcmem__map *map, const struct 
     status = ZCMEM_ENOMEM;
   } else {
     set_state(spare, ZCMEM__MAPPING_BUSY);
-    set_range(spare, alias);
+    set_entry(spare, alias);
     ZCMEM__PUT_POINTER(spare->host, alias->host);
     *entry = spare;
   }

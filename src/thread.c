@@ -49,7 +49,7 @@ static struct zcmem__magazines *of_owner(const struct zcmem__region *region, con
  */
 
 /* A lock that fails leaves the blocks where they are; whoever needs space takes them from there. */
-static void give_back(struct zcmem__region *region) {
+static void leave_region(struct zcmem__region *region) {
   uint32_t given = STEP;
   while (given == STEP && zcmem__region_take(region) == ZCMEM_OK) {
     struct zcmem__magazines *mine = of_owner(region, self());
@@ -74,7 +74,7 @@ static void end_thread(void *value) {
   }
   (void)pthread_mutex_lock(&registry);
   for (struct zcmem_hal *hal = hals; hal != NULL; hal = hal->next) {
-    for_regions(hal, give_back);
+    for_regions(hal, leave_region);
   }
   (void)pthread_mutex_unlock(&registry);
 }

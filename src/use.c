@@ -36,7 +36,7 @@
  * Takes a use back. The last one of a zombie is left to the lock: it frees the block, and no zombie is ever without
  * use.
  */
-static enum zcmem_status leave(struct zcmem__region *region, struct zcmem__block *block) {
+static enum zcmem_status end_use(struct zcmem__region *region, struct zcmem__block *block) {
   uint32_t now = ZCMEM__GET(block->use);
   do {
     if (ZCMEM__UNLIKELY(now == (ZCMEM__ZOMBIE | ZCMEM__TRANSFER))) {
@@ -48,8 +48,8 @@ static enum zcmem_status leave(struct zcmem__region *region, struct zcmem__block
 }
 
 /* One try. OK: *held is the block, or NULL: this is not the way, now or at all. ELOCK: a use is left. */
-static enum zcmem_status enter(struct zcmem__region *region, hal_addr_t addr, hal_size_t size,
-                               struct zcmem__block **held) {
+static enum zcmem_status try_use(struct zcmem__region *region, hal_addr_t addr, hal_size_t size,
+                                 struct zcmem__block **held) {
   struct zcmem_heap *heap = region->heap;
   uint32_t quantum, version = zcmem__atomic_acquire(&region->version);
   *held = NULL;
@@ -71,7 +71,7 @@ static enum zcmem_status enter(struct zcmem__region *region, hal_addr_t addr, ha
   }
   /* A resize that had begun, or another block of the same place and size that came out of a magazine. */
   if (ZCMEM__UNLIKELY(ZCMEM__GET(block->slack) != slack || !zcmem__atomic_unchanged(&region->version, version))) {
-    return leave(region, block);
+    return end_use(region, block);
   }
   *held = block;
   return ZCMEM_OK;
@@ -99,7 +99,7 @@ static enum zcmem_status begin_direct(struct zcmem__region *region, hal_addr_t a
     status = open_region(region);
   }
   for (uint32_t tries = 0; tries < TRIES && status == ZCMEM_OK && *held == NULL; tries++) {
-    status = enter(region, addr, size, held);
+    status = try_use(region, addr, size, held);
   }
   return status;
 }
@@ -121,7 +121,7 @@ enum zcmem_status zcmem__use_end(const struct zcmem__use *use, enum zcmem__moved
   struct zcmem__region *region = use->region;
 #ifdef ZCMEM__DIRECT
   if (ZCMEM__LIKELY(use->block != NULL)) {
-    enum zcmem_status status = leave(region, use->block);
+    enum zcmem_status status = end_use(region, use->block);
     if (status == ZCMEM_OK) {
       zcmem__moved_add(region->moved, counter, amount);
     }

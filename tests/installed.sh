@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # zcmem installed: the first program compiles with nothing but pkg-config's flags, against the static library and
-# against the shared one.
+# against the shared one. What is installed is what is listed here, no more.
 . "$(dirname "$0")/common.sh"
 need meson ninja pkg-config "$CC"
 work_dir installed
@@ -23,4 +23,21 @@ for kind in static shared; do
   done
   $CC $(pkg-config --cflags zcmem) "$source_root/examples/first.c" -o "$work/first-$kind" $(pkg-config --libs zcmem)
   LD_LIBRARY_PATH=$prefix/lib "$work/first-$kind" || fail "the program against the $kind library"
+
+  version_part=${version%.*} # 0.MINOR; from version 1 on MAJOR
+  case $version_part in
+  0.*) ;;
+  *) version_part=${version_part%.*} ;;
+  esac
+  {
+    for header in "$source_root"/include/zcmem/*.h; do echo "include/zcmem/${header##*/}"; done
+    printf 'lib/%s\n' cmake/zcmem/zcmem-config.cmake cmake/zcmem/zcmem-config-version.cmake pkgconfig/zcmem.pc
+    case $kind in
+    static) echo lib/libzcmem.a ;;
+    shared) printf 'lib/libzcmem.so%s\n' '' ".$version_part" ".$version" ;;
+    esac
+    echo share/doc/zcmem/COPYING
+  } | sort >"$work/expected"
+  (cd "$prefix" && find . ! -type d | sed 's,^\./,,' | sort) | diff "$work/expected" - ||
+    fail "> $kind: files installed"
 done

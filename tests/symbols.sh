@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # Names: every global symbol of libzcmem.a begins with zcmem_, but for TI's four, which are those of an object file that
-# nothing else needs; libzcmem.so exports what the public headers declare with ZCMEM_API, all of it and nothing else.
+# nothing else needs; libzcmem.so exports what the public headers declare with ZCMEM_API, all of it and nothing else; and
+# what symbols.txt lists is still there.
 . "$(dirname "$0")/common.sh"
 need meson ninja nm "$CC"
 work_dir symbols
@@ -33,3 +34,18 @@ if grep 'zcmem__' "$work/exported"; then
   fail "internal names are exported"
 fi
 echo "$(wc -l <"$work/static") global symbols in libzcmem.a, $(wc -l <"$work/exported") exported by libzcmem.so"
+
+# What an ABI version has exported once stays exported until the next: 0.MINOR, and from version 1 on MAJOR.
+version=$(sed -n 's/^#define ZCMEM_VERSION "\(.*\)"/\1/p' "$source_root/include/zcmem/version.h")
+abi=${version%.*}
+[ "${abi%.*}" = 0 ] || abi=${abi%.*}
+list=$source_root/tests/symbols.txt
+grep -v '^#' "$list" | sed '/^abi /d' | sort >"$work/listed"
+listed_abi=$(sed -n 's/^abi //p' "$list")
+anew="(grep '^#' tests/symbols.txt; echo abi $abi; cat build/tests/work-symbols/exported) >new"
+[ "$listed_abi" = "$abi" ] || fail "tests/symbols.txt is of ABI $listed_abi, this is $abi; write it anew: $anew"
+[ -s "$work/listed" ] || fail "tests/symbols.txt lists nothing"
+gone=$(comm -23 "$work/listed" "$work/exported")
+[ -z "$gone" ] || fail "removed within ABI $abi, which programs may use: $gone"
+added=$(comm -13 "$work/listed" "$work/exported" | wc -l)
+[ "$added" -eq 0 ] || echo "$added symbols are new since tests/symbols.txt was written; before a release: $anew"

@@ -59,12 +59,14 @@ typedef uint64_t zcmem_view_t;   /* an open view; 0 is none */
 /* Views of this buffer may overlap views of any other (TI's "-a"); the caller orders the accesses. */
 #define ZCMEM_BUFFER_ALIAS 0x20u
 
+/* What a table of buffers is made of, for zcmem_buffers_init. */
 struct zcmem_buffers_config {
   struct zcmem_hal *hal; /* must outlive the table */
   uint32_t max_buffers;  /* buffers and sub-buffers at once: 1 ... 2^24 */
   uint32_t max_views;    /* views open at once: 1 ... 2^24 */
 };
 
+/* What a buffer is made of, for zcmem_buffer_create. */
 struct zcmem_buffer_config {
   uint32_t flags;  /* ZCMEM_BUFFER_* */
   uint32_t region; /* where the shadow or the fresh memory is allocated; not looked at for zero-copy buffers */
@@ -72,6 +74,7 @@ struct zcmem_buffer_config {
   hal_size_t size; /* bytes, not 0 */
 };
 
+/* What a buffer is, as zcmem_buffer_get_info tells it. */
 struct zcmem_buffer_info {
   uint32_t flags;        /* as created; a sub-buffer: its own mode, the rest its parent's */
   bool zero_copy;        /* begin and end never copy */
@@ -95,7 +98,7 @@ struct zcmem_view {
 
 /* Counters since the table was made. The caller sets struct_bytes to sizeof(struct zcmem_buffers_stats). */
 struct zcmem_buffers_stats {
-  size_t struct_bytes;
+  size_t struct_bytes;       /* set by the caller */
   uint64_t buffers;          /* there now: sub-buffers, and those released that open views or sub-buffers keep */
   uint64_t views;            /* open now */
   uint64_t begins;           /* zcmem_buffer_begin calls that succeeded */

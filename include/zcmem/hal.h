@@ -20,6 +20,7 @@ extern "C" {
 #endif
 
 struct zcmem_hal;
+struct zcmem_block_info; /* heap.h */
 
 /* What a region is made of. Kinds from ZCMEM_KIND_USER on are the user's own. 0 is no kind. */
 enum { ZCMEM_KIND_DRAM = 1, ZCMEM_KIND_MSMC = 2, ZCMEM_KIND_USER = 16 };
@@ -77,6 +78,7 @@ struct zcmem_region_ops {
 /* A region without magazines. */
 #define ZCMEM_MAGAZINE_NONE UINT32_MAX
 
+/* What a region is made of, for zcmem_hal_add_region. */
 struct zcmem_region_config {
   const char *name;                   /* unique in the HAL, 1 ... ZCMEM_NAME_MAX bytes; copied */
   uint32_t kind;                      /* ZCMEM_KIND_*, not 0 */
@@ -122,6 +124,7 @@ struct zcmem_lock_ops {
   void (*unlock)(void *lock);
 };
 
+/* The largest lock there may be, in bytes. */
 #define ZCMEM_LOCK_BYTES 128u
 
 /* For a HAL that one thread uses at a time. */
@@ -142,6 +145,7 @@ extern ZCMEM_API const struct zcmem_lock_ops zcmem_lock_pthread;
  */
 #define ZCMEM_HAL_MAGAZINES 0x1u
 
+/* What a HAL is made of, for zcmem_hal_init and zcmem_hal_create. */
 struct zcmem_hal_config {
   const char *name;                             /* the device's name, 1 ... ZCMEM_NAME_MAX bytes; copied */
   uint32_t max_regions;                         /* 1 ... 64 */
@@ -155,16 +159,16 @@ struct zcmem_hal_config {
 
 /* What region `index` is (zcmem_hal_region_info): the memory map's entry. */
 struct zcmem_region_info {
-  char name[ZCMEM_NAME_MAX + 1];
-  uint32_t index;
-  uint32_t kind;
-  uint32_t flags;
-  uint32_t max_blocks;
-  hal_addr_t base;       /* first address that can be handed out */
-  hal_size_t size;       /* bytes that can be handed out */
-  hal_size_t quantum;    /* bytes */
-  hal_size_t cache_line; /* bytes; 0: none */
-  bool mapped;           /* the host has a pointer to all of it */
+  char name[ZCMEM_NAME_MAX + 1]; /* terminated by a 0 */
+  uint32_t index;                /* as zcmem_hal_add_region gave it */
+  uint32_t kind;                 /* ZCMEM_KIND_* */
+  uint32_t flags;                /* ZCMEM_REGION_*, as configured */
+  uint32_t max_blocks;           /* as configured */
+  hal_addr_t base;               /* first address that can be handed out */
+  hal_size_t size;               /* bytes that can be handed out */
+  hal_size_t quantum;            /* bytes */
+  hal_size_t cache_line;         /* bytes; 0: none */
+  bool mapped;                   /* the host has a pointer to all of it */
 };
 
 /*
@@ -174,7 +178,7 @@ struct zcmem_region_info {
  * The caller sets struct_bytes to sizeof(struct zcmem_region_stats) before the call; a later version may append.
  */
 struct zcmem_region_stats {
-  size_t struct_bytes;
+  size_t struct_bytes;        /* set by the caller */
   uint64_t bytes_read;        /* device -> host by zcmem_mem_read */
   uint64_t bytes_written;     /* host -> device by zcmem_mem_write */
   uint64_t bytes_copied_out;  /* by zcmem_mem_copy from this region */
@@ -362,7 +366,6 @@ ZCMEM_API enum zcmem_status zcmem_mem_free_batch(struct zcmem_hal *hal, const ha
 ZCMEM_API enum zcmem_status zcmem_mem_resize(struct zcmem_hal *hal, hal_addr_t addr, hal_size_t size);
 
 /* The block that holds addr (interior too); statuses of zcmem_heap_find; ELOCK as for zcmem_mem_host. */
-struct zcmem_block_info;
 ZCMEM_API enum zcmem_status zcmem_mem_info(struct zcmem_hal *hal, hal_addr_t addr, struct zcmem_block_info *info);
 
 /*

@@ -39,6 +39,7 @@ struct zcmem_heap;
 /* The image's bytes are zero already (fresh from calloc, mmap, .bss): init need not clear and so not touch them. */
 #define ZCMEM_HEAP_ZEROED 0x1u
 
+/* What a heap is made of, for zcmem_heap_init. */
 struct zcmem_heap_config {
   hal_addr_t base;     /* first byte of the managed range; any address */
   hal_size_t size;     /* bytes from base; base + size may be 2^64, not more */
@@ -55,6 +56,7 @@ enum zcmem_block_state {
   ZCMEM_BLOCK_CACHED = 3  /* freed by its owner, and kept in a magazine of the HAL (hal.h) */
 };
 
+/* One block, live or not. */
 struct zcmem_block_info {
   hal_addr_t addr;              /* first byte */
   hal_size_t size;              /* bytes occupied: a multiple of the quantum */
@@ -65,6 +67,7 @@ struct zcmem_block_info {
   uint32_t tag;                 /* the owner's 32-bit mark, 0 until set */
 };
 
+/* The whole heap. */
 struct zcmem_heap_info {
   hal_addr_t base;      /* first address that can be handed out */
   hal_size_t size;      /* bytes that can be handed out: whole quanta */

@@ -14,6 +14,7 @@
 extern "C" {
 #endif
 
+/* Where its regions begin. */
 #define ZCMEM_HOST_DEVICE_DRAM_BASE 0xdd00000000000000u
 #define ZCMEM_HOST_DEVICE_MSMC_BASE 0xcc00000000000000u
 
@@ -23,6 +24,7 @@ extern "C" {
 /* Its HAL has magazines: see ZCMEM_HAL_MAGAZINES. */
 #define ZCMEM_HOST_DEVICE_MAGAZINES 0x2u
 
+/* What a host device is made of; 0 and NULL are defaults. */
 struct zcmem_host_device_config {
   const char *name;                  /* NULL: "zcmem host device" */
   hal_size_t dram_bytes;             /* 0: 256 MiB */

@@ -16,6 +16,7 @@
 extern "C" {
 #endif
 
+/* zcmem_malloc and zcmem_free of ZCMEM_KIND_DRAM (ddr) and ZCMEM_KIND_MSMC (msmc). */
 ZCMEM_API void *__malloc_ddr(size_t size);
 ZCMEM_API void __free_ddr(void *ptr);
 ZCMEM_API void *__malloc_msmc(size_t size);
