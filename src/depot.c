@@ -62,8 +62,11 @@ struct zcmem__bundle *zcmem__depot_top(struct zcmem__depot *depot) {
   return depot->top == 0 ? NULL : &depot->bundles[depot->top];
 }
 
-struct zcmem__bundle *zcmem__depot_new(struct zcmem__depot *depot) {
+struct zcmem__bundle *zcmem__depot_open(struct zcmem__depot *depot) {
   uint32_t number = depot->unused;
+  if (depot->top != 0 && depot->bundles[depot->top].count < ZCMEM__BUNDLE) {
+    return &depot->bundles[depot->top];
+  }
   if (number != 0) {
     depot->unused = depot->bundles[number].next;
   } else if (depot->bundle_next < depot->bundle_count) {

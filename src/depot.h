@@ -89,8 +89,8 @@ ZCMEM__INLINE void zcmem__bundle_push(struct zcmem__depot *depot, struct zcmem__
   depot->held += size;
 }
 
-/* A new bundle on top, empty; NULL: there are no more. */
-struct zcmem__bundle *zcmem__depot_new(struct zcmem__depot *depot);
+/* The bundle on top, which is not full; a new, empty one if need be; NULL: there are no more. */
+struct zcmem__bundle *zcmem__depot_open(struct zcmem__depot *depot);
 
 /* Takes the top one, which is empty, away. */
 void zcmem__depot_drop(struct zcmem__depot *depot);

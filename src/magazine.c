@@ -13,18 +13,23 @@
 #define SHORT_PART 4u
 /* Blocks that a call takes from the heap at most beside the one asked for. */
 #define STOCK_BLOCKS 3u
-/* Sizes that a call looks at to make room for another. */
-#define MAKE_ROOM_SIZES 4u
+/* Sizes that a call looks at to make room for another, or a bundle. */
+#define ROOM_SIZES 4u
+#define BUNDLE_SIZES 24u
 /* For how many calls it is remembered that a thread looked for a bundle. */
 #define WANTED 256u
 /*
- * A trial ends when calls that took the lock come to so much: those for sizes that might have been kept, and others,
- * which have no gain to lose. What a call that did not counts; and the shortest and the longest rest, in calls.
+ * A trial ends when what went to the heap comes to so much (more where other threads may need time to come by what they
+ * give): a block that might have been kept is the best sign that magazines are of no use; one that was not there may
+ * just be an early one; and those of other sizes have no gain to lose. An allocation that took no lock is a gain.
  */
-#define TRIAL 2048u
-#define TRIAL_KEPT 4u
-#define TRIAL_OTHER 1u
-#define TRIAL_GAIN 4u
+#define TRIAL 4096u
+#define TRIAL_SHARED 16384u
+#define TRIAL_RELEASED 7u
+#define TRIAL_MISSED 1u
+#define TRIAL_OTHER 2u
+#define TRIAL_GAIN 8u
+/* The shortest and the longest rest, in calls. */
 #define REST_LEAST 8192u
 #define REST_MOST 131072u
 
@@ -196,7 +201,7 @@ static uint32_t next_size(uint32_t *clock) {
 static void tick(struct zcmem__region *region, struct zcmem__magazines *magazines) {
   visit(region, magazines, next_size(&magazines->clock));
   if (region->depot->wanted > 0) {
-    region->depot->wanted--;
+    ZCMEM__PUT(region->depot->wanted, region->depot->wanted - 1u);
   } else {
     (void)zcmem__depot_give_back(region, CLOCK_BLOCKS);
   }
@@ -207,19 +212,26 @@ static void tick(struct zcmem__region *region, struct zcmem__magazines *magazine
 
 /* ---------------------------------------------------------------------------------------------- trial and rest -- */
 
-void zcmem__magazines_try(struct zcmem__magazines *magazines, bool kept) {
-  magazines->slow += kept ? TRIAL_KEPT : TRIAL_OTHER;
-  if (magazines->slow < TRIAL) {
+/* Adds to what the trial comes to. */
+static void count(struct zcmem__magazines *magazines, uint32_t slow) {
+  magazines->slow += slow;
+  if (magazines->slow < (magazines->region->depot->threads > 1 ? TRIAL_SHARED : TRIAL)) {
     return;
   }
-  if ((magazines->allocations - magazines->quick) * TRIAL_GAIN < magazines->slow) {
+  if ((magazines->allocations - magazines->quick + magazines->given) * TRIAL_GAIN < magazines->slow) {
     magazines->resting = magazines->next_rest;
+    ZCMEM__PUT(magazines->region->depot->wanted, 0u);
     magazines->next_rest = magazines->next_rest < REST_MOST ? 2u * magazines->next_rest : REST_MOST;
   } else {
     magazines->next_rest = REST_LEAST;
   }
   magazines->slow = 0;
+  magazines->given = 0;
   magazines->quick = magazines->allocations;
+}
+
+void zcmem__magazines_try(struct zcmem__magazines *magazines) {
+  count(magazines, TRIAL_OTHER);
 }
 
 void zcmem__magazines_rest(struct zcmem__region *region, struct zcmem__magazines *magazines) {
@@ -252,14 +264,14 @@ static void stock_up(struct zcmem__region *region, struct zcmem__magazines *maga
     ZCMEM__PUT(block->use, ZCMEM__CACHED);
     zcmem__depot_hint(region->depot, block->start, id);
     zcmem__magazines_push(magazines, block->start, id, size);
-    magazines->slow += TRIAL_KEPT; /* when it is handed out that is no gain */
+    magazines->slow += TRIAL_GAIN; /* when it is handed out that is no gain */
   }
 }
 
 /* Loads a bundle from the depot, and the allowance that goes with it. What finds no place goes back. */
 static void load(struct zcmem__region *region, struct zcmem__magazines *magazines) {
   struct zcmem__bundle *bundle = zcmem__depot_top(region->depot);
-  region->depot->wanted = WANTED;
+  ZCMEM__PUT(region->depot->wanted, WANTED);
   if (bundle == NULL) {
     return;
   }
@@ -289,7 +301,7 @@ enum zcmem_status zcmem__magazines_refill(struct zcmem__region *region, struct z
       return ZCMEM_OK;
     }
   }
-  zcmem__magazines_try(magazines, true);
+  count(magazines, TRIAL_MISSED);
   enum zcmem_status status = zcmem__heap_take(region->heap, size, 1, &id);
   if (status != ZCMEM_OK) {
     return status;
@@ -305,38 +317,49 @@ enum zcmem_status zcmem__magazines_refill(struct zcmem__region *region, struct z
   return status;
 }
 
-/* Gives half of what there is of a size up, and the allowance for it: to the bundle, if there is one, as far as it
- * goes. */
-static void give_up(struct zcmem__region *region, struct zcmem__magazines *magazines, uint32_t size,
-                    struct zcmem__bundle *bundle) {
-  uint32_t half = magazines->of[size].count / 2u;
-  if (bundle == NULL && half > 0) {
-    drop(region, magazines, size);
-  }
-  for (; bundle != NULL && half > 0 && bundle->count < ZCMEM__BUNDLE; half--) {
-    zcmem__bundle_push(region->depot, bundle, zcmem__magazine_pop(magazines, &magazines->of[size]), size);
+/* Moves half of what there is of a size into the bundle, as far as that goes, and the allowance for it. */
+static void give(struct zcmem__region *region, struct zcmem__magazines *magazines, uint32_t size,
+                 struct zcmem__bundle *bundle) {
+  struct zcmem__magazine *magazine = &magazines->of[size];
+  for (uint32_t half = (magazine->count + 1u) / 2u; half > 0 && bundle->count < ZCMEM__BUNDLE; half--) {
+    zcmem__bundle_push(region->depot, bundle, zcmem__magazine_pop(magazines, magazine), size);
     magazines->allowance -= size;
     region->depot->granted -= size;
   }
 }
 
-/*
- * Makes room for a block of `size` quanta, for which there is none: some sizes give up half of what they have, to other
- * threads if these are short of blocks.
- */
-static void make_room(struct zcmem__region *region, struct zcmem__magazines *magazines, uint32_t size) {
-  struct zcmem__bundle *bundle = region->depot->wanted > 0 ? zcmem__depot_new(region->depot) : NULL;
-  if (magazines->of[size].count == magazines->of[size].most) {
-    give_up(region, magazines, size, bundle);
+/* Makes room for a block of `size` quanta, where threads are short of blocks: for these. */
+static void make_bundle(struct zcmem__region *region, struct zcmem__magazines *magazines, uint32_t size) {
+  struct zcmem__bundle *bundle = zcmem__depot_open(region->depot);
+  if (bundle == NULL) {
+    return;
   }
-  for (uint32_t looked = 0; looked < MAKE_ROOM_SIZES && (bundle != NULL || !may_hold(region, magazines, size));
-       looked++) {
+  uint32_t before = bundle->count;
+  give(region, magazines, size, bundle);
+  for (uint32_t looked = 0; looked < BUNDLE_SIZES && bundle->count < ZCMEM__BUNDLE; looked++) {
     magazines->clock = first_stocked(magazines, magazines->clock + 1u);
-    give_up(region, magazines, magazines->clock, bundle);
+    give(region, magazines, magazines->clock, bundle); /* 0: none, the hand goes round */
   }
-  if (bundle != NULL && bundle->count == 0) {
+  magazines->given += bundle->count - before;
+  if (bundle->count == 0) {
     zcmem__depot_drop(region->depot);
   }
+}
+
+/* The same where nobody is: some sizes give up a block. */
+static void make_room(struct zcmem__region *region, struct zcmem__magazines *magazines, uint32_t size) {
+  for (uint32_t looked = 0; looked < ROOM_SIZES && !may_hold(region, magazines, size); looked++) {
+    magazines->clock = first_stocked(magazines, magazines->clock + 1u);
+    if (magazines->of[magazines->clock].count > 1) {
+      drop(region, magazines, magazines->clock);
+    }
+  }
+}
+
+/* Whether a block of `size` quanta that is freed should rather bring some to other threads than be kept. */
+static bool should_give(const struct zcmem__depot *depot, const struct zcmem__magazines *magazines, uint32_t size) {
+  bool full = magazines->of[size].count == magazines->of[size].most;
+  return depot->wanted > 0 && (full || (depot->threads > 1 && size > magazines->room));
 }
 
 /* Finds a home for a cached block. */
@@ -346,16 +369,17 @@ static void keep(struct zcmem__region *region, struct zcmem__magazines *magazine
   const struct zcmem__magazine *magazine = &magazines->of[size];
   if (!give_way(region, magazines)) {
     tick(region, magazines);
-    if (magazine->count == magazine->most || !may_hold(region, magazines, size)) {
-      make_room(region, magazines, size);
+    if (should_give(region->depot, magazines, size)) {
+      make_bundle(region, magazines, size);
     }
+    make_room(region, magazines, size);
     if (magazine->count < magazine->most && may_hold(region, magazines, size)) {
       zcmem__depot_hint(region->depot, block->start, id); /* for want of it we may be here */
       zcmem__magazines_push(magazines, block->start, id, size);
       return;
     }
   }
-  zcmem__magazines_try(magazines, true);
+  count(magazines, TRIAL_RELEASED);
   zcmem__depot_release(region, id);
 }
 
@@ -375,7 +399,7 @@ enum zcmem_status zcmem__magazines_spill(struct zcmem__region *region, struct zc
   if (zcmem__atomic_acquire(&region->revoked) == 0 && block->size <= ZCMEM__CLASSES) {
     keep(region, magazines, id);
   } else {
-    zcmem__magazines_try(magazines, false);
+    count(magazines, TRIAL_OTHER);
     zcmem__depot_release(region, id);
   }
   return ZCMEM_OK;

@@ -69,7 +69,8 @@ struct zcmem__magazines {
   const void *owner;
   struct zcmem__magazines *next; /* in the region's list */
   uint32_t clock;
-  uint32_t slow;      /* allocations that took the lock in this trial */
+  uint32_t slow;      /* what calls that went to the heap come to in this trial */
+  uint32_t given;     /* blocks that went to other threads in it */
   uint64_t quick;     /* allocations that did not, at its beginning */
   uint32_t next_rest; /* how long the next rest is */
   struct zcmem__magazine of[ZCMEM__CLASSES + 1];
@@ -240,10 +241,10 @@ ZCMEM__INLINE bool zcmem__magazines_free(struct zcmem__magazines *magazines, hal
 /* --------------------------------------------------------------------------------------- with the region's lock -- */
 
 /*
- * Counts a call that goes to the heap; kept: though its size is one that magazines keep. Magazines rest after a trial
- * in which they were of too little use; each time longer, until a trial goes well.
+ * Counts an allocation that goes to the heap since magazines do not keep such ones. They rest after a trial in which
+ * they were of too little use; each time longer, until a trial goes well.
  */
-void zcmem__magazines_try(struct zcmem__magazines *magazines, bool kept);
+void zcmem__magazines_try(struct zcmem__magazines *magazines);
 
 /* Counts a call of resting ones, which goes to the heap, and empties them by some blocks. */
 void zcmem__magazines_rest(struct zcmem__region *region, struct zcmem__magazines *magazines);

@@ -124,7 +124,7 @@ static ZCMEM__NOINLINE enum zcmem_status alloc_missed(struct zcmem_hal *hal, str
   if (mine == NULL || mine->resting > 0 || addr == NULL || last >= ZCMEM__CLASSES || !zcmem__bits_power_of_two(align) ||
       align >> region->heap->at.quantum_shift > 1u) {
     if (mine != NULL && mine->resting == 0) {
-      zcmem__magazines_try(mine, false);
+      zcmem__magazines_try(mine);
     }
     status = zcmem_heap_alloc(region->heap, size, align, addr);
   } else {
@@ -156,6 +156,15 @@ ZCMEM__INLINE bool rests(struct zcmem__magazines *mine) {
   }
   mine->emptied = --mine->resting > 0;
   return true;
+}
+
+/* The same of a free, which ends the rest if other threads are short of blocks. */
+ZCMEM__INLINE bool rests_unasked(struct zcmem__magazines *mine, const struct zcmem__depot *depot) {
+  if (ZCMEM__UNLIKELY(mine->emptied && ZCMEM__GET(depot->wanted) != 0)) {
+    mine->emptied = false;
+    mine->resting = 0;
+  }
+  return rests(mine);
 }
 #endif
 
@@ -201,7 +210,7 @@ static enum zcmem_status free_in(struct zcmem_hal *hal, hal_addr_t addr, bool ma
 #ifdef ZCMEM__MAGAZINES
   struct zcmem__magazines *mine = zcmem__thread_find(region);
   if (ZCMEM__LIKELY(mine != NULL)) {
-    if (ZCMEM__UNLIKELY(rests(mine))) {
+    if (ZCMEM__UNLIKELY(rests_unasked(mine, region->depot))) {
       return free_plain(region, addr, may_defer);
     }
     if (ZCMEM__LIKELY(mine->resting == 0 && zcmem__magazines_enter(mine))) {
