@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Corners that no other test looks into: what tests/coverage.py and tests/mutate.py found to be untold.
+ */
+#include "heap_fixture.h"
+
+#include "hal_fixture.h"
+
+/* Look-ups begin at the first live block of a page of the index; whatever stands behind it must be found, too. */
+static void test_each_block_of_a_crowd_is_found(void **state) {
+  struct zcmem_hal_config config = allocating_hal();
+  struct zcmem_hal *hal = made(&config);
+  struct zcmem_region_config region = plain_region("crowd", 0x10000, sizeof memory);
+  hal_addr_t addr[8];
+  uint32_t in;
+  void *host;
+  (void)state;
+  region.host = memory;
+  region.max_blocks = 8;
+  assert_ok(zcmem_hal_add_region(hal, &region, &in));
+  for (unsigned i = 0; i < 8; i++) {
+    assert_ok(zcmem_mem_alloc(hal, in, 100, 1, &addr[i]));
+  }
+  for (unsigned without = 0; without < 8; without++) {
+    for (unsigned i = 0; i < 8; i++) {
+      for (hal_size_t inside = 0; inside < 100; inside += 33) {
+        struct zcmem_place place;
+        assert_ok(zcmem_mem_host(hal, addr[i] + inside, 100 - inside, &host));
+        assert_ptr_equal(host, memory + (addr[i] - 0x10000) + inside);
+        assert_ok(zcmem_mem_locate(hal, host, &place));
+        assert_int_equal(place.addr, addr[i] + inside);
+        assert_int_equal(place.remaining, 100 - inside);
+      }
+    }
+    assert_ok(zcmem_mem_free(hal, addr[without])); /* a hole, here and there */
+    assert_status(zcmem_mem_host(hal, addr[without], 1, &host), ZCMEM_ENOENT);
+    assert_ok(zcmem_mem_alloc(hal, in, 100, 1, &addr[without]));
+  }
+  for (unsigned i = 0; i < 8; i++) {
+    assert_ok(zcmem_mem_free(hal, addr[i]));
+  }
+  assert_ok(zcmem_hal_destroy(hal));
+}
+
+/* An address that the region has, but the heap has not: the quantum at 0, and what is left of the last one. */
+static void test_addresses_between_region_and_heap(void **state) {
+  struct zcmem_hal_config config = allocating_hal();
+  struct zcmem_hal *hal = made(&config);
+  struct zcmem_region_config region = plain_region("ragged", 0, 10 * 128 + 5);
+  const hal_addr_t outside[] = {1, 127, 10 * 128, 10 * 128 + 4};
+  hal_addr_t addr;
+  uint32_t in;
+  void *host;
+  unsigned char byte = 0;
+  (void)state;
+  region.host = memory;
+  assert_ok(zcmem_hal_add_region(hal, &region, &in));
+  assert_ok(zcmem_mem_alloc(hal, in, 9 * 128, 1, &addr)); /* all that there is */
+  for (size_t i = 0; i < sizeof outside / sizeof outside[0]; i++) {
+    struct zcmem_place place;
+    assert_status(zcmem_mem_host(hal, outside[i], 1, &host), ZCMEM_ENOENT);
+    assert_status(zcmem_mem_locate(hal, memory + outside[i], &place), ZCMEM_ENOENT);
+    assert_status(zcmem_mem_write(hal, outside[i], &byte, 1), ZCMEM_ENOENT);
+    assert_status(zcmem_mem_read(hal, &byte, outside[i], 1), ZCMEM_ENOENT);
+    assert_status(zcmem_mem_pin(hal, outside[i]), ZCMEM_ENOENT);
+    assert_status(zcmem_mem_free(hal, outside[i]), ZCMEM_ENOENT);
+  }
+  assert_ok(zcmem_mem_free(hal, addr));
+  assert_ok(zcmem_hal_destroy(hal));
+}
+
+static void test_an_image_on_any_wrong_place(void **state) {
+  const struct zcmem_heap_config config = {0x1000, 0x10000, 0, 16, 0};
+  size_t bytes = zcmem_heap_bytes(&config);
+  unsigned char *image_at = image_memory(bytes + 64);
+  struct zcmem_heap *heap = NULL;
+  (void)state;
+  for (unsigned wrong = 1; wrong < 64; wrong++) {
+    assert_status(zcmem_heap_init(image_at + wrong, bytes, &config, &heap), ZCMEM_EINVAL);
+  }
+  assert_null(heap);
+  assert_ok(zcmem_heap_init(image_at, bytes, &config, &heap));
+  free(image_at);
+}
+
+static void test_wrong_lines_and_host_ranges(void **state) {
+  struct zcmem_hal_config config = allocating_hal();
+  struct zcmem_hal *hal = made(&config);
+  const struct zcmem_region_config good = plain_region("lines", 0x10000, 32 * KB);
+  unsigned char *near_the_end = (unsigned char *)(UINTPTR_MAX - 4095);
+  uint32_t in;
+  (void)state;
+  struct zcmem_region_config region = good;
+  region.cache_line = 48;
+  assert_status(zcmem_hal_add_region(hal, &region, &in), ZCMEM_EINVAL);
+  region.cache_line = 2 * ZCMEM_QUANTUM_DEFAULT;
+  assert_status(zcmem_hal_add_region(hal, &region, &in), ZCMEM_EINVAL);
+  region.cache_line = 64;
+  region.host = memory + 1;
+  assert_status(zcmem_hal_add_region(hal, &region, &in), ZCMEM_EINVAL);
+  region.host = near_the_end;
+  assert_status(zcmem_hal_add_region(hal, &region, &in), ZCMEM_EINVAL);
+  region.host = memory;
+  assert_ok(zcmem_hal_add_region(hal, &region, &in));
+  assert_status(zcmem_hal_add_alias(hal, in, 0, 8 * KB, near_the_end), ZCMEM_EINVAL);
+  assert_status(zcmem_hal_add_alias(hal, in, 1, 8 * KB, image), ZCMEM_EINVAL); /* lines lie otherwise */
+  assert_ok(zcmem_hal_add_alias(hal, in, 0, 8 * KB, image));
+  assert_ok(zcmem_hal_destroy(hal));
+}
+
+static void test_an_allocator_of_one_half(void **state) {
+  struct zcmem_hal_config config = plain_hal();
+  struct zcmem_host_allocator half = fake_allocator;
+  struct zcmem_hal *hal = NULL;
+  (void)state;
+  config.allocator = &half;
+  half.free = NULL;
+  assert_status(zcmem_hal_create(&config, NULL, 0, &hal), ZCMEM_EINVAL);
+  half = fake_allocator;
+  half.alloc = NULL;
+  assert_status(zcmem_hal_create(&config, NULL, 0, &hal), ZCMEM_EINVAL);
+  assert_null(hal);
+}
+
+/* A name is cut nowhere, and one byte more is refused. */
+static void test_the_longest_name(void **state) {
+  struct zcmem_hal_config config = allocating_hal();
+  struct zcmem_hal *hal = made(&config);
+  char name[ZCMEM_NAME_MAX + 2];
+  uint32_t in, found;
+  (void)state;
+  memset(name, 'n', sizeof name);
+  name[ZCMEM_NAME_MAX + 1] = '\0';
+  struct zcmem_region_config region = plain_region(name, 0x10000, 32 * KB);
+  assert_status(zcmem_hal_add_region(hal, &region, &in), ZCMEM_EINVAL);
+  name[ZCMEM_NAME_MAX] = '\0';
+  assert_ok(zcmem_hal_add_region(hal, &region, &in));
+  assert_ok(zcmem_hal_find_region(hal, name, &found));
+  assert_int_equal(found, in);
+  name[ZCMEM_NAME_MAX - 1] = '\0';
+  assert_status(zcmem_hal_find_region(hal, name, &found), ZCMEM_ENOENT);
+  assert_ok(zcmem_hal_destroy(hal));
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test_setup_teardown(test_each_block_of_a_crowd_is_found, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_addresses_between_region_and_heap, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_an_image_on_any_wrong_place, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_wrong_lines_and_host_ranges, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_an_allocator_of_one_half, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_the_longest_name, setup, teardown),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
