@@ -69,6 +69,25 @@ static void test_addresses_between_region_and_heap(void **state) {
   assert_int_equal(zcmem_hal_destroy(hal), 0);
 }
 
+/* Two large holes, far from the end of the heap; each begins where an alignment of 256 wants it. */
+static void test_an_aligned_request_takes_the_smaller_large_hole(void **state) {
+  const hal_size_t quantum = 128, small = 5000 * quantum, large = 5002 * quantum;
+  (void)state;
+  for (unsigned order = 0; order < 2; order++) {
+    struct fixture f = fixture_make(0x1000000, 20000 * quantum, quantum, 16);
+    hal_addr_t first = fixture_alloc(&f, order == 0 ? small : large, 256);
+    (void)fixture_alloc(&f, 2 * quantum, 1);
+    hal_addr_t second = fixture_alloc(&f, order == 0 ? large : small, 256);
+    (void)fixture_alloc(&f, zcmem_heap_largest(f.heap), 1);
+    assert_ok(zcmem_heap_free(f.heap, first));
+    assert_ok(zcmem_heap_free(f.heap, second));
+    /* As large as the hole, which leaves no room for an alignment but its own. */
+    assert_int_equal(fixture_alloc(&f, small, 256), order == 0 ? first : second);
+    assert_int_equal(fixture_alloc(&f, large, 256), order == 0 ? second : first);
+    fixture_end(&f);
+  }
+}
+
 static void test_an_image_on_any_wrong_place(void **state) {
   const struct zcmem_heap_config config = {0x1000, 0x10000, 0, 16, 0};
   size_t bytes = zcmem_heap_bytes(&config);
@@ -146,6 +165,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(test_each_block_of_a_crowd_is_found, setup, teardown),
       cmocka_unit_test_setup_teardown(test_addresses_between_region_and_heap, setup, teardown),
+      cmocka_unit_test(test_an_aligned_request_takes_the_smaller_large_hole),
       cmocka_unit_test_setup_teardown(test_an_image_on_any_wrong_place, setup, teardown),
       cmocka_unit_test_setup_teardown(test_wrong_lines_and_host_ranges, setup, teardown),
       cmocka_unit_test_setup_teardown(test_an_allocator_of_one_half, setup, teardown),
