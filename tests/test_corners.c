@@ -88,6 +88,40 @@ static void test_an_aligned_request_takes_the_smaller_large_hole(void **state) {
   }
 }
 
+/* The bin of the request has a hole that lies wrong; that of the next size one that lies right, and no room to spare.
+ */
+static void test_an_aligned_request_looks_into_the_next_bin(void **state) {
+  const hal_size_t quantum = 128, align = 8 * quantum;
+  (void)state;
+  struct fixture f = fixture_make(0x1000000, 100 * quantum, quantum, 16);
+  (void)fixture_alloc(&f, quantum, 1);
+  hal_addr_t wrong = fixture_alloc(&f, 5 * quantum, 1);
+  (void)fixture_alloc(&f, 2 * quantum, 1);
+  hal_addr_t right = fixture_alloc(&f, 6 * quantum, 1);
+  assert_true(right % align == 0 && wrong % align != 0);
+  (void)fixture_alloc(&f, zcmem_heap_largest(f.heap), 1);
+  assert_ok(zcmem_heap_free(f.heap, wrong));
+  assert_ok(zcmem_heap_free(f.heap, right));
+  assert_int_equal(fixture_alloc(&f, 5 * quantum, align), right);
+  fixture_end(&f);
+}
+
+/* "Largest" is exact where sizes share a bin, from the first such bin on. */
+static void test_the_largest_of_a_bin_of_many_sizes(void **state) {
+  const hal_size_t quantum = 128;
+  (void)state;
+  for (hal_size_t quanta = 4094; quanta < 4260; quanta += 3) {
+    struct fixture f = fixture_make(0x1000000, 10000 * quantum, quantum, 16);
+    hal_addr_t hole = fixture_alloc(&f, quanta * quantum, 1), addr = 77;
+    (void)fixture_alloc(&f, zcmem_heap_largest(f.heap), 1);
+    assert_ok(zcmem_heap_free(f.heap, hole));
+    assert_int_equal(zcmem_heap_largest(f.heap), quanta * quantum);
+    assert_status(zcmem_heap_alloc(f.heap, quanta * quantum + 1, 1, &addr), ZCMEM_ENOSPC);
+    assert_int_equal(fixture_alloc(&f, quanta * quantum, 1), hole);
+    fixture_end(&f);
+  }
+}
+
 static void test_an_image_on_any_wrong_place(void **state) {
   const struct zcmem_heap_config config = {0x1000, 0x10000, 0, 16, 0};
   size_t bytes = zcmem_heap_bytes(&config);
@@ -166,6 +200,8 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_each_block_of_a_crowd_is_found, setup, teardown),
       cmocka_unit_test_setup_teardown(test_addresses_between_region_and_heap, setup, teardown),
       cmocka_unit_test(test_an_aligned_request_takes_the_smaller_large_hole),
+      cmocka_unit_test(test_an_aligned_request_looks_into_the_next_bin),
+      cmocka_unit_test(test_the_largest_of_a_bin_of_many_sizes),
       cmocka_unit_test_setup_teardown(test_an_image_on_any_wrong_place, setup, teardown),
       cmocka_unit_test_setup_teardown(test_wrong_lines_and_host_ranges, setup, teardown),
       cmocka_unit_test_setup_teardown(test_an_allocator_of_one_half, setup, teardown),
