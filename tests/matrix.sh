@@ -3,7 +3,7 @@
 # Everywhere: builds the library and runs the suite for other machines, C libraries, compilers and optimisations, and
 # lets static analysers read it.
 #
-#   tests/matrix.sh              the cheap cells, those of .ci/run
+#   tests/matrix.sh              the cheap cells, those of .ci/run: shorter, and of another machine the unit tests alone
 #   tests/matrix.sh --all        all
 #   tests/matrix.sh --list       their names
 #   tests/matrix.sh NAME...      those; a pattern of the shell is a name, too: 's390x-*'
@@ -24,8 +24,8 @@ warnings='-Wconversion -Wsign-conversion -Wshadow'
 
 # ------------------------------------------------------------------------------------------------------ the cells --
 
-# What can be run: <machine> <compiler> <optimisation> <suites>. Suites of other machines are run by qemu-user, without
-# those that build or need programs of this machine, and (qemu is no proof of a memory order) threads on gcc -O2 alone.
+# <machine>-<compiler>-<optimisation>. The suites of other machines are run by qemu-user, without those that make builds
+# of their own, and the threads' on gcc -O2 alone: qemu is no proof of a memory order.
 cells() {
   local arch cc o
   for cc in gcc clang; do
@@ -50,7 +50,7 @@ cells() {
   done
   echo "analyzer clang-tidy cppcheck"
 }
-cheap='i686-gcc-O2 musl-gcc-O2 s390x-gcc-O2 cortex-m0-gcc cortex-m4-gcc analyzer clang-tidy cppcheck'
+cheap='i686-gcc-O2 musl-gcc-O2 s390x-gcc-O2 cortex-m0-gcc cortex-m4-gcc analyzer cppcheck'
 
 # ----------------------------------------------------------------------------------------------------- their tools --
 
@@ -81,7 +81,10 @@ cmocka_source() {
     [ -f "$dir/src/cmocka.c" ] && echo "$dir" && return 0
   done
   mkdir -p "$out/cmocka-source/lists/partial" && cd "$out/cmocka-source" || return 1
-  echo 'deb-src [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian bookworm main' >sources.list
+  local uri release
+  read -r uri release <<<"$(apt-get indextargets --format '$(REPO_URI) $(RELEASE)' 'Label: Debian' | head -n 1)"
+  echo "deb-src [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] ${uri:-http://deb.debian.org/debian} " \
+    "${release:-bookworm} main" >sources.list
   # Lists of its own: those of the system stay as they are.
   local own="-o Dir::Etc::SourceList=$PWD/sources.list -o Dir::Etc::SourceParts=- -o Dir::State::Lists=$PWD/lists
     -o APT::Get::List-Cleanup=0 -o Dir::Cache::srcpkgcache= -o Dir::Cache::pkgcache="
@@ -201,6 +204,7 @@ suite_cell() {
     fail "build"
   else
     # An emulator is slow.
+    [ -n "$quick" ] && ((slow > 4)) && skipped_suites+=(--suite unit)
     meson test -C "$out/$cell" --no-rebuild --num-processes "$jobs" --print-errorlogs "${skipped_suites[@]}" \
       -t $slow >>"$log" 2>&1
     local status=$? good bad none
@@ -291,10 +295,11 @@ cppcheck_cell() {
 
 names=$(cells)
 wanted=()
+quick=
 case ${1:-} in
 --list) printf '%s\n' $names && exit 0 ;;
 --all) wanted=($names) ;;
-'') wanted=($cheap) ;;
+'') wanted=($cheap) quick=1 && export ZCMEM_TEST_DEPTH=${ZCMEM_TEST_DEPTH:--1} ;;
 *)
   for pattern; do
     found=0

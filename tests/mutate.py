@@ -31,9 +31,9 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 WORK = os.environ.get('ZCMEM_MUTATE_DIR', os.path.join(ROOT, 'build-mutate'))
 FLAGS = ['-std=c11', '-O1', '-w', '-fPIC', '-pthread', '-DZCMEM_COUNT_STEPS']
 
-CORE = ['heap_image', 'heap_use', 'model', 'model_steps', 'bug_sequences', 'heap', 'exhaustive', 'invariants', 'steps',
+CORE = ['heap_image', 'heap_use', 'corners', 'model', 'model_steps', 'bug_sequences', 'heap', 'exhaustive', 'invariants', 'steps',
         'untrusted_image']
-REGION = ['region', 'hal', 'mem', 'translate', 'alias', 'transfer', 'use_races']
+REGION = ['corners', 'region', 'hal', 'mem', 'translate', 'alias', 'transfer', 'use_races']
 # What is changed, and which tests are asked first; then all others, the likely ones before the unlikely ones.
 FILES = {
     'sizeclass.h': CORE, 'heap_impl.h': CORE, 'binmap.h': CORE, 'index.c': CORE, 'index.h': CORE, 'wide.c': CORE,
@@ -43,7 +43,7 @@ FILES = {
     'interval.c': ['interval', 'buffer_overlap'],
     'lock.c': ['lock'] + REGION, 'region.c': REGION, 'region.h': REGION,
     'map.c': ['map', 'malloc_mapped', 'translate', 'alias', 'buffer_mapped', 'malloc_races'],
-    'move.c': ['transfer', 'transfer_faults', 'coherency', 'alias', 'buffer_shadow', 'map', 'coherency_random'],
+    'move.c': ['corners', 'transfer', 'transfer_faults', 'coherency', 'alias', 'buffer_shadow', 'map', 'coherency_random'],
 }
 OTHERS = ['arithmetic', 'batch', 'magazines', 'magazines_misuse', 'magazines_model', 'buffer', 'buffer_life', 'buffer_access',
           'buffer_faults', 'review_buffers', 'malloc', 'malloc_realloc', 'host_device',

@@ -136,6 +136,44 @@ static void test_an_image_on_any_wrong_place(void **state) {
   free(image_at);
 }
 
+/* Writes, reads, fills and copies some bytes within lines, of which each callback fails in turn. */
+static enum zcmem_status move_bytes(struct zcmem_hal *hal, unsigned what, hal_addr_t addr) {
+  unsigned char bytes[100] = {0}, pattern = 7;
+  return what == 0   ? zcmem_mem_write(hal, addr + 3, bytes, sizeof bytes)
+         : what == 1 ? zcmem_mem_read(hal, bytes, addr + 3, sizeof bytes)
+         : what == 2 ? zcmem_mem_fill(hal, addr + 3, &pattern, 1, sizeof bytes)
+         : what == 3 ? zcmem_mem_copy(hal, addr + 3, addr + 503, sizeof bytes)
+                     : zcmem_mem_copy(hal, addr + 3, addr + 40, sizeof bytes);
+}
+
+static void test_lines_whose_callbacks_fail(void **state) {
+  struct zcmem_hal_config config = allocating_hal();
+  struct zcmem_hal *hal = made(&config);
+  struct fake_region fake_one;
+  struct zcmem_region_config region = fake_region_open(&fake_one, FAKE_CACHED, "lines", 0x10000, 8 * KB);
+  hal_addr_t addr;
+  uint32_t in;
+  (void)state;
+  region.base = fake_one.base += (uintptr_t)fake_one.view % 64;
+  region.cache_line = 64;
+  assert_ok(zcmem_hal_add_region(hal, &region, &in));
+  assert_ok(zcmem_mem_alloc(hal, in, 1024, 1, &addr));
+  for (unsigned what = 0; what < 5; what++) {
+    unsigned n = 0;
+    do {
+      fake.fail_callback_in = ++n;
+      enum zcmem_status status = move_bytes(hal, what, addr);
+      assert_status(status, fake.fail_callback_in == 0 ? ZCMEM_EIO : ZCMEM_OK);
+    } while (fake.fail_callback_in == 0);
+    assert_true(n > 2); /* more than one callback */
+    fake.fail_callback_in = 0;
+    assert_ok(move_bytes(hal, what, addr));
+  }
+  assert_ok(zcmem_mem_free(hal, addr)); /* nobody uses it any more */
+  assert_int_equal(zcmem_hal_destroy(hal), 0);
+  fake_region_close(&fake_one);
+}
+
 static void test_wrong_lines_and_host_ranges(void **state) {
   struct zcmem_hal_config config = allocating_hal();
   struct zcmem_hal *hal = made(&config);
@@ -159,6 +197,56 @@ static void test_wrong_lines_and_host_ranges(void **state) {
   assert_status(zcmem_hal_add_alias(hal, in, 1, 8 * KB, image), ZCMEM_EINVAL); /* lines lie otherwise */
   assert_ok(zcmem_hal_add_alias(hal, in, 0, 8 * KB, image));
   assert_int_equal(zcmem_hal_destroy(hal), 0);
+}
+
+static void test_arguments_that_are_not_there(void **state) {
+  struct zcmem_hal_config config = allocating_hal();
+  struct zcmem_hal *hal = made(&config);
+  struct zcmem_region_config region = plain_region("host", 0x10000, 32 * KB);
+  struct zcmem_place place;
+  hal_addr_t addr;
+  uint32_t in;
+  (void)state;
+  region.host = memory;
+  assert_ok(zcmem_hal_add_region(hal, &region, &in));
+  assert_ok(zcmem_mem_alloc(hal, in, 1000, 1, &addr));
+  assert_ok(zcmem_mem_locate(hal, memory + (addr - 0x10000), &place));
+  assert_status(zcmem_mem_locate(hal, memory, NULL), ZCMEM_EINVAL);
+  assert_status(zcmem_mem_locate(NULL, memory, &place), ZCMEM_EINVAL);
+  assert_status(zcmem_hal_add_alias(hal, in, 32 * KB + 1, 1, image), ZCMEM_EINVAL);
+  assert_status(zcmem_hal_add_alias(hal, in, 32 * KB, 1, image), ZCMEM_EINVAL);
+  assert_status(zcmem_mem_write(hal, addr, NULL, 5), ZCMEM_EINVAL);
+  assert_status(zcmem_mem_write(hal, 0x77, NULL, 5), ZCMEM_EINVAL); /* an address of no region, to count nothing in */
+  assert_ok(zcmem_mem_free(hal, addr));
+  assert_int_equal(zcmem_hal_destroy(hal), 0);
+}
+
+/* Two mappings of one range have one pointer; what was mapped for more is unmapped last, whichever came first. */
+static void test_mappings_that_differ_in_what_they_are_for(void **state) {
+  const unsigned less = ZCMEM_MAP_READ, more = ZCMEM_MAP_READ | ZCMEM_MAP_WRITE;
+  (void)state;
+  for (unsigned order = 0; order < 2; order++) {
+    struct zcmem_hal_config config = allocating_hal();
+    struct zcmem_hal *hal = made(&config);
+    struct fake_region fake_one;
+    struct zcmem_region_config region = fake_region_open(&fake_one, FAKE_MAP_DIRECT, "direct", 0x10000, 8 * KB);
+    hal_addr_t addr;
+    uint32_t in;
+    void *one = NULL, *two = NULL;
+    assert_ok(zcmem_hal_add_region(hal, &region, &in));
+    assert_ok(zcmem_mem_alloc(hal, in, 1024, 1, &addr));
+    assert_ok(zcmem_mem_map(hal, addr, 1024, order == 0 ? less : more, &one));
+    assert_ok(zcmem_mem_map(hal, addr, 1024, order == 0 ? more : less, &two));
+    assert_ptr_equal(one, two);
+    assert_status(zcmem_mem_free(hal, addr), ZCMEM_EBUSY);
+    assert_ok(zcmem_mem_unmap(hal, one));
+    assert_ok(zcmem_mem_unmap(hal, two));
+    assert_status(zcmem_mem_unmap(hal, two), ZCMEM_ENOTMAPPED);
+    assert_int_equal(fake_one.mapped, 0);
+    assert_ok(zcmem_mem_free(hal, addr));
+    assert_int_equal(zcmem_hal_destroy(hal), 0);
+    fake_region_close(&fake_one);
+  }
 }
 
 static void test_an_allocator_of_one_half(void **state) {
@@ -203,7 +291,10 @@ int main(void) {
       cmocka_unit_test(test_an_aligned_request_looks_into_the_next_bin),
       cmocka_unit_test(test_the_largest_of_a_bin_of_many_sizes),
       cmocka_unit_test_setup_teardown(test_an_image_on_any_wrong_place, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_lines_whose_callbacks_fail, setup, teardown),
       cmocka_unit_test_setup_teardown(test_wrong_lines_and_host_ranges, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_arguments_that_are_not_there, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_mappings_that_differ_in_what_they_are_for, setup, teardown),
       cmocka_unit_test_setup_teardown(test_an_allocator_of_one_half, setup, teardown),
       cmocka_unit_test_setup_teardown(test_the_longest_name, setup, teardown),
   };
