@@ -107,11 +107,14 @@ def mutants_of(name):
     starts = [0]
     for line in lines:
         starts.append(starts[-1] + len(line) + 1)
+    stripped = [line.strip() for line in lines]
     for name_, offset, old, new, number in sorted(set(found), key=lambda m: (m[1], m[3])):
         line = lines[number - 1]
         column = offset - starts[number - 1] - (len(line) - len(line.lstrip()))
+        nth = stripped[:number].count(stripped[number - 1])
         yield {'file': name_, 'offset': offset, 'old': old, 'new': new, 'number': number,
-               'key': '%s: %s @%d %s -> %s' % (name_, line.strip(), column, old, new or 'nothing')}
+               'key': '%s: %s%s @%d %s -> %s' % (name_, line.strip(), ' (#%d)' % nth if nth > 1 else '', column, old,
+                                                 new or 'nothing')}
 
 
 # ---------------------------------------------------------------------------------------------------------- builds --
