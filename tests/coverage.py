@@ -40,8 +40,8 @@ def build_and_run():
             if name.endswith('.gcda'):
                 os.remove(os.path.join(directory, name))
     environment = dict(os.environ, ZCMEM_TEST_DEPTH=os.environ.get('ZCMEM_TEST_DEPTH', '-1'))
-    need('meson', 'test', '-C', BUILD, '--no-rebuild', '--no-suite', 'headers', '--no-suite', 'abi', '--no-suite', 'structure',
-         '-t', '5', '--quiet', '--print-errorlogs', env=environment)
+    need('meson', 'test', '-C', BUILD, '--no-rebuild', '--no-suite', 'headers', '--no-suite', 'abi', '--no-suite',
+         'structure', '-t', '5', '--quiet', '--print-errorlogs', env=environment)
 
 
 def measure():
@@ -67,7 +67,9 @@ def missing(measured):
             line = text[number - 1]
             seen[line] += 1
             key = '%s: %s%s' % (name, line, ' (#%d)' % seen[line] if seen[line] > 1 else '')
-            states = [('line', count)] + [('branch %d' % i, b) for i, b in enumerate(branches)] if count else [('line', 0)]
+            states = [('line', count)]
+            if count:
+                states += [('branch %d' % i, b) for i, b in enumerate(branches)]
             for what, times in states:
                 if times == 0:
                     bad.append('%s ~ %s' % (key, what))
@@ -101,8 +103,8 @@ def main():
         return 0
     sums = [0, 0, 0, 0]
     for name, lines in sorted(measured.items()):
-        figures = [sum(1 for c, _ in lines.values() if c), len(lines), sum(1 for _, bs in lines.values() for b in bs if b),
-                   sum(len(bs) for _, bs in lines.values())]
+        figures = [sum(1 for c, _ in lines.values() if c), len(lines),
+                   sum(1 for _, bs in lines.values() for b in bs if b), sum(len(bs) for _, bs in lines.values())]
         sums = [a + b for a, b in zip(sums, figures)]
         print('%-18s lines %4d of %4d %6.1f %%   branches %4d of %4d %6.1f %%' % (
             name, figures[0], figures[1], percent(*figures[:2]), figures[2], figures[3], percent(*figures[2:])))

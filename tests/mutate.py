@@ -31,8 +31,8 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 WORK = os.environ.get('ZCMEM_MUTATE_DIR', os.path.join(ROOT, 'build-mutate'))
 FLAGS = ['-std=c11', '-O1', '-w', '-fPIC', '-pthread', '-DZCMEM_COUNT_STEPS']
 
-CORE = ['heap_image', 'heap_use', 'corners', 'model', 'model_steps', 'bug_sequences', 'heap', 'exhaustive', 'invariants', 'steps',
-        'untrusted_image']
+CORE = ['heap_image', 'heap_use', 'corners', 'model', 'model_steps', 'bug_sequences', 'heap', 'exhaustive',
+        'invariants', 'steps', 'untrusted_image']
 REGION = ['corners', 'region', 'hal', 'mem', 'translate', 'alias', 'transfer', 'use_races']
 # What is changed, and which tests are asked first; then all others, the likely ones before the unlikely ones.
 FILES = {
@@ -43,10 +43,11 @@ FILES = {
     'interval.c': ['interval', 'buffer_overlap'],
     'lock.c': ['lock'] + REGION, 'region.c': REGION, 'region.h': REGION,
     'map.c': ['map', 'malloc_mapped', 'translate', 'alias', 'buffer_mapped', 'malloc_races'],
-    'move.c': ['corners', 'transfer', 'transfer_faults', 'coherency', 'alias', 'buffer_shadow', 'map', 'coherency_random'],
+    'move.c': ['corners', 'transfer', 'transfer_faults', 'coherency', 'alias', 'buffer_shadow', 'map',
+               'coherency_random'],
 }
-OTHERS = ['arithmetic', 'batch', 'magazines', 'magazines_misuse', 'magazines_model', 'buffer', 'buffer_life', 'buffer_access',
-          'buffer_faults', 'review_buffers', 'malloc', 'malloc_realloc', 'host_device',
+OTHERS = ['arithmetic', 'batch', 'magazines', 'magazines_misuse', 'magazines_model', 'buffer', 'buffer_life',
+          'buffer_access', 'buffer_faults', 'review_buffers', 'malloc', 'malloc_realloc', 'host_device',
           'malloc_default', 'hal_threads', 'transfer_threads', 'translate_threads', 'heap_footprint']
 # Short runs.
 ENVIRONMENT = {'model': {'ZCMEM_TEST_OPS': '50000'}, 'model_steps': {'ZCMEM_TEST_OPS': '50000'},
@@ -60,6 +61,7 @@ BINARY = {'<': ['<=', '>='], '<=': ['<', '>'], '>': ['>=', '<='], '>=': ['>', '<
           '+': ['-'], '-': ['+'], '*': ['+'], '/': ['*'], '%': ['/'], '<<': ['>>'], '>>': ['<<'], '&': ['|'],
           '|': ['&'], '^': ['|'], '&&': ['||'], '||': ['&&'], '+=': ['-='], '-=': ['+='], '|=': ['&='], '&=': ['|=']}
 OPERATOR = re.compile(r'(?<= )(<<|>>|<=|>=|==|!=|&&|\|\||\+=|-=|\|=|&=|[-<>+*/%&|^])(?= |$)')
+DECLARATION = re.compile(r'\b(char|void|struct \w+|uint\w+|type)\s$')
 STEP = re.compile(r'\+\+|--')
 NUMBER = re.compile(r'(?<![\w.])(0x[0-9a-fA-F]+|\d+)(u?)(?![\w.])')
 WORD = re.compile(r'\b(true|false)\b')
@@ -87,19 +89,20 @@ def mutants_of(name):
     for number, line in enumerate(code.splitlines(keepends=True), 1):
         if not SKIP.match(line):
             for match in OPERATOR.finditer(line.rstrip('\n')):
-                if match.group(1) == '*' and re.search(r'\b(char|void|struct \w+|uint\w+|type)\s$', line[:match.start()]):
+                if match.group(1) == '*' and DECLARATION.search(line[:match.start()]):
                     continue
                 found += [(name, start + match.start(), match.group(1), new, number) for new in BINARY[match.group(1)]]
             for match in STEP.finditer(line):
-                found.append((name, start + match.start(), match.group(0), '--' if match.group(0) == '++' else '++', number))
+                other = {'++': '--', '--': '++'}[match.group(0)]
+                found.append((name, start + match.start(), match.group(0), other, number))
             for match in NUMBER.finditer(line):
                 value = int(match.group(1), 0)
                 for new in sorted({value + 1, 0 if value > 1 else value - 1}):
                     if new >= 0:
                         found.append((name, start + match.start(), match.group(0), str(new) + match.group(2), number))
             for match in WORD.finditer(line):
-                found.append((name, start + match.start(), match.group(0), {'true': 'false', 'false': 'true'}[match.group(0)],
-                              number))
+                other = {'true': 'false', 'false': 'true'}[match.group(0)]
+                found.append((name, start + match.start(), match.group(0), other, number))
             for match in NOT.finditer(line):
                 found.append((name, start + match.start(), match.group(0), '', number))
         start += len(line)
@@ -133,15 +136,17 @@ def prepare():
     """Builds the tests' own objects by Meson, and links each with a shared library that can be exchanged."""
     build = os.path.join(WORK, 'tests')
     if not os.path.exists(os.path.join(build, 'build.ninja')):
-        need(run(['meson', 'setup', build, ROOT, '-Doptimization=2', '-Dbench=disabled', '-Dexamples=disabled']), 'meson setup')
+        need(run(['meson', 'setup', build, ROOT, '-Doptimization=2', '-Dbench=disabled', '-Dexamples=disabled']),
+             'meson setup')
     targets = json.loads(run(['meson', 'introspect', '--targets', build]).stdout)
     names = {t['name'] for t in targets if t['type'] == 'executable'}
-    wanted = [n for n in dict.fromkeys(t for tests in list(FILES.values()) + [OTHERS] for t in tests) if 'test_' + n in names]
+    wanted = [n for n in dict.fromkeys(sum(FILES.values(), []) + OTHERS) if 'test_' + n in names]
     need(run(['ninja', '-C', build] + ['tests/test_' + n for n in wanted]), 'the tests do not build')
     with open(os.path.join(build, 'build.ninja'), encoding='utf-8') as file:
         ninja = file.read()
     original = Place('original')
-    need(original.compile(sorted(os.path.basename(c) for c in glob.glob(ROOT + '/src/*.c'))), 'the library does not build')
+    sources = sorted(os.path.basename(c) for c in glob.glob(ROOT + '/src/*.c'))
+    need(original.compile(sources), 'the library does not build')
     need(original.link(), 'the library does not link')
     programs = os.path.join(WORK, 'programs')
     os.makedirs(programs, exist_ok=True)
@@ -174,8 +179,8 @@ class Place:
         return done
 
     def link(self):
-        return run(['gcc', '-shared', '-o', 'libzcmem.so'] + sorted(os.path.basename(o) for o in glob.glob(self.path + '/*.o')) +
-                   ['-pthread'], cwd=self.path)
+        objects = sorted(os.path.basename(o) for o in glob.glob(self.path + '/*.o'))
+        return run(['gcc', '-shared', '-o', 'libzcmem.so'] + objects + ['-pthread'], cwd=self.path)
 
     def objects(self, names):
         result = []
@@ -327,9 +332,9 @@ def main():
     for mutant in unexplained:
         print('survived, and tests/mutate.txt does not say why:\n' + mutant['key'])
     judged = count['killed'] + count['survived']
-    print('%d of %d possible mutants: %d killed, %d survived (%.1f %% killed), %d with the same code, %d do not compile' % (
-        len(mutants), total, count['killed'], count['survived'], 100.0 * count['killed'] / max(judged, 1), count['same'],
-        count['invalid']))
+    print('%d of %d possible mutants: %d killed, %d survived (%.1f %% killed), %d with the same code, %d do not compile'
+          % (len(mutants), total, count['killed'], count['survived'], 100.0 * count['killed'] / max(judged, 1),
+             count['same'], count['invalid']))
     return 1 if unexplained or wrong or stale else 0
 
 

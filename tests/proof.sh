@@ -19,7 +19,8 @@ for machine in x86_64 x86_32; do
   read -r valid unknown invalid <<<"${proved:-0 0 0}"
   stated=$(grep -c '/\*@ assert' tests/proof_arithmetic.c)
   reached=$(sed -n 's/.* \([0-9]* statements reached (out of [0-9]*)\).*/\1/p' "$log")
-  if [ $status -ne 0 ] || [ "$alarms" -ne 0 ] || [ "$unknown" -ne 0 ] || [ "$invalid" -ne 0 ] || [ "$valid" -ne "$stated" ]; then
+  if [ $status -ne 0 ] || [ "$alarms" -ne 0 ] || [ "$unknown" -ne 0 ] || [ "$invalid" -ne 0 ] ||
+    [ "$valid" -ne "$stated" ]; then
     grep -A3 -E 'eva:alarm|[Ee]rror|invalid|unknown' "$log"
     echo "FAILED: $machine: $alarms alarms, $valid of $stated assertions proved"
     exit 1
