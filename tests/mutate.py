@@ -11,6 +11,7 @@
 A mutant is killed if a test fails, crashes, traps or hangs (ten times as long as the real library, and five seconds).
 Those that do not compile, or compile to the same code as the original, are left out and counted apart. A mutant that
 survives must stand in tests/mutate.txt with the reason why no test can notice it; one that does not makes this fail.
+One that is listed but killed is reported: a thread's test may get there by chance.
 The last line is the sum. Builds under build-mutate/ (or $ZCMEM_MUTATE_DIR); needs python3, gcc, meson, CMocka.
 """
 import argparse
@@ -326,7 +327,7 @@ def main():
     for name, of in by_file.items():
         print('%-14s %4d of %4d killed' % (name, of['killed'], of['killed'] + of['survived']))
     for mutant, by in wrong:
-        print('not to be explained any more: %s  (%s)' % (mutant['key'], by))
+        print('explained, but killed this time: %s  (%s)' % (mutant['key'], by))
     for key in sorted(stale):
         print('tests/mutate.txt explains what is not there: ' + key)
     for mutant in unexplained:
@@ -335,7 +336,7 @@ def main():
     print('%d of %d possible mutants: %d killed, %d survived (%.1f %% killed), %d with the same code, %d do not compile'
           % (len(mutants), total, count['killed'], count['survived'], 100.0 * count['killed'] / max(judged, 1),
              count['same'], count['invalid']))
-    return 1 if unexplained or wrong or stale else 0
+    return 1 if unexplained or stale else 0
 
 
 if __name__ == '__main__':
