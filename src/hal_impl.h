@@ -35,6 +35,11 @@ static inline struct zcmem__region *zcmem__hal_region(const struct zcmem_hal *ha
   return index < zcmem__atomic_acquire(&hal->count) ? &hal->regions[index] : NULL;
 }
 
+/* Region `index`, which is there: regions are never taken away. */
+static inline struct zcmem__region *zcmem__hal_region_at(const struct zcmem_hal *hal, uint32_t index) {
+  return &hal->regions[index];
+}
+
 /* The region whose range holds addr, or NULL. */
 static inline struct zcmem__region *zcmem__hal_region_of(const struct zcmem_hal *hal, hal_addr_t addr) {
   uint32_t count = zcmem__atomic_acquire(&hal->count);

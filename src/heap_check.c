@@ -312,6 +312,7 @@ static const uint32_t *blocks_under(const struct checker *check, uint32_t table)
  * I10: an entry for the quanta from `start` to `last` names the first live block that starts there and their number,
  * or is a table of such entries; the blocks are taken from the chain, one after the other.
  */
+/* NOLINTNEXTLINE(misc-no-recursion): ends at a shift of 0, and no table twice (ZCMEM_STEPS_TABLES) */
 static bool check_index_entry(struct checker *check, uint32_t entry, uint32_t shift, uint64_t start, uint32_t *count) {
   const struct zcmem_heap *heap = check->heap;
   *count = 0;

@@ -67,7 +67,7 @@ bool zcmem__heap_layout(const struct zcmem_heap_config *config, struct zcmem__la
   layout->index_shift = (uint8_t)shift;
   layout->index_pages = ((layout->quanta - 1u) >> shift) + 1u;
   uint64_t levels = 0;
-  for (; zcmem__bits_one(shift) > ZCMEM__INDEX_MOST; shift -= ZCMEM__INDEX_BITS) {
+  for (; shift > ZCMEM__INDEX_FEW; shift -= ZCMEM__INDEX_BITS) {
     levels++;
   }
   uint64_t tables = levels * (most / (ZCMEM__INDEX_LEAST + 1u)) + 1u;

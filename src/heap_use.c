@@ -89,7 +89,7 @@ static uint32_t count_of(uint32_t use, uint32_t one) {
   return use / one & ZCMEM__USE_MASK;
 }
 
-static enum zcmem_status use(struct zcmem_heap *heap, uint32_t id, uint32_t one) {
+static enum zcmem_status use_block(struct zcmem_heap *heap, uint32_t id, uint32_t one) {
   struct zcmem__block *block = zcmem__block(heap, id);
   uint32_t now = ZCMEM__GET(block->use);
   do {
@@ -129,7 +129,7 @@ static enum zcmem_status unuse(struct zcmem_heap *heap, hal_addr_t any, uint32_t
 }
 
 enum zcmem_status zcmem_heap_pin(struct zcmem_heap *heap, hal_addr_t any) {
-  return heap == NULL ? ZCMEM_EINVAL : use(heap, holder(heap, any), ZCMEM__PIN);
+  return heap == NULL ? ZCMEM_EINVAL : use_block(heap, holder(heap, any), ZCMEM__PIN);
 }
 
 enum zcmem_status zcmem_heap_unpin(struct zcmem_heap *heap, hal_addr_t any, bool *freed) {
@@ -157,7 +157,7 @@ enum zcmem_status zcmem_heap_begin_transfer(struct zcmem_heap *heap, hal_addr_t 
   if (!in_bounds(heap, block, any, size)) {
     return ZCMEM_EBOUNDS;
   }
-  enum zcmem_status status = use(heap, id, ZCMEM__TRANSFER);
+  enum zcmem_status status = use_block(heap, id, ZCMEM__TRANSFER);
   /* Through a magazine it may have become another's meanwhile, who asked for less. */
   if (status == ZCMEM_OK && heap->shared != ZCMEM__SHARED_NOT && !in_bounds(heap, block, any, size)) {
     (void)unuse(heap, any, ZCMEM__TRANSFER, NULL);

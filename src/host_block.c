@@ -20,7 +20,7 @@ static hal_size_t mapped_bytes(hal_size_t requested) {
  */
 static enum zcmem_status alloc_skewed(struct zcmem_hal *hal, uint32_t index, hal_size_t size, hal_size_t align,
                                       hal_size_t skew, hal_addr_t *addr) {
-  struct zcmem__region *region = zcmem__hal_region(hal, index);
+  struct zcmem__region *region = zcmem__hal_region_at(hal, index);
   hal_size_t room = align - region->quantum, wanted = size == 0 ? 1 : size;
   hal_addr_t at = 0;
   enum zcmem_status status =
@@ -48,7 +48,7 @@ static enum zcmem_status alloc_skewed(struct zcmem_hal *hal, uint32_t index, hal
 }
 
 static enum zcmem_status alloc_seen(struct zcmem_hal *hal, uint32_t index, size_t size, size_t align, void **host) {
-  struct zcmem__region *region = zcmem__hal_region(hal, index);
+  struct zcmem__region *region = zcmem__hal_region_at(hal, index);
   hal_size_t skew = (uintptr_t)region->host - region->base;
   hal_size_t common = align < region->quantum ? align : region->quantum;
   enum zcmem_status status;
@@ -98,7 +98,7 @@ static enum zcmem_status alloc_mapped(struct zcmem_hal *hal, uint32_t index, siz
   status = zcmem_mem_map(hal, addr, bytes, READ_WRITE, &mapped);
   if (status == ZCMEM_OK) {
     status = (uintptr_t)mapped % align != 0 ? ZCMEM_ENOTMAPPED
-             : size == 0                    ? shrink_to_nothing(zcmem__hal_region(hal, index), addr)
+             : size == 0                    ? shrink_to_nothing(zcmem__hal_region_at(hal, index), addr)
                                             : ZCMEM_OK;
     if (status == ZCMEM_OK) {
       *host = mapped;
@@ -122,7 +122,7 @@ enum zcmem_status zcmem__host_block_alloc(struct zcmem_hal *hal, uint32_t kind, 
   }
   for (int on_demand = 0; on_demand < 2; on_demand++) {
     for (uint32_t i = 0; i < count; i++) {
-      const struct zcmem__region *region = zcmem__hal_region(hal, i);
+      const struct zcmem__region *region = zcmem__hal_region_at(hal, i);
       if (region->kind != kind || (region->host == NULL) != (on_demand == 1)) {
         continue;
       }

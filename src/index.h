@@ -22,6 +22,7 @@
 
 #define ZCMEM__INDEX_COUNT 15u /* mask of the count */
 #define ZCMEM__INDEX_TABLE 15u /* the count of an entry that is a table */
+#define ZCMEM__INDEX_FEW 3u    /* log2 of so many quanta that their entry never needs a table */
 #define ZCMEM__INDEX_MOST 8u   /* most live blocks of an entry */
 #define ZCMEM__INDEX_LEAST 4u  /* a table of so few becomes an entry again */
 #define ZCMEM__INDEX_BITS 4u   /* log2 of a table's entries */

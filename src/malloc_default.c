@@ -58,6 +58,7 @@ static bool parse_bytes(const char *text, hal_size_t *bytes) {
 
 /* What the variable says; 0, for the device's own default, where it is not set or says nothing that can be read. */
 static hal_size_t bytes_of(const char *variable) {
+  /* NOLINTNEXTLINE(concurrency-mt-unsafe): a program that changes its environment beside threads has lost anyway */
   const char *text = getenv(variable);
   hal_size_t bytes = 0;
   if (text != NULL && !parse_bytes(text, &bytes)) {

@@ -217,9 +217,9 @@ void zcmem__wide_resize(struct zcmem_heap *heap, struct zcmem__block *block, uin
 ZCMEM__HOT uint64_t least_excess(const uint64_t *entry, uint64_t need) {
   uint64_t pair[ZCMEM__PAGE / 2u];
   ZCMEM__UNROLL
-  for (uint32_t i = 0; i < ZCMEM__PAGE / 2u; i++) {
+  for (size_t i = 0; i < ZCMEM__PAGE / 2u; i++) {
     ZCMEM__STEP();
-    pair[i] = zcmem__bits_min(entry[2u * i] - need, entry[2u * i + 1u] - need);
+    pair[i] = zcmem__bits_min(entry[2 * i] - need, entry[2 * i + 1] - need);
   }
   return zcmem__bits_min(zcmem__bits_min(pair[0], pair[1]), zcmem__bits_min(pair[2], pair[3]));
 }

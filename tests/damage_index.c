@@ -162,6 +162,15 @@ static void table_not_listed(struct zcmem_heap *heap) {
 static void used_table_listed(struct zcmem_heap *heap) {
   heap->unused_table = *table(heap) >> 4;
 }
+/* The last of the list is one that never was in use, though as empty as the right one. */
+static void unused_table_last_out(struct zcmem_heap *heap) {
+  uint32_t before = unused(heap);
+  assert_true(heap->tables < heap->at.tables);
+  while (counts(heap)[counts(heap)[before]] != ZCMEM__NIL) {
+    before = counts(heap)[before];
+  }
+  counts(heap)[before] = heap->tables;
+}
 static void unused_table_entry(struct zcmem_heap *heap) {
   table_at(heap, unused(heap))[15] = 1;
 }
@@ -222,6 +231,7 @@ const struct damage damage_index[] = {
     DAMAGE(IMAGE_TABLES, first_table_forgotten, LIST),
     DAMAGE(IMAGE_TABLES, tables_in_a_circle, LIST),
     DAMAGE(IMAGE_TABLES, unused_table_out, LIST),
+    DAMAGE(IMAGE_TABLES, unused_table_last_out, LIST),
     DAMAGE(IMAGE_TABLES, table_not_listed, LIST),
     DAMAGE(IMAGE_TABLES, used_table_listed, LIST),
     DAMAGE(IMAGE_TABLES, unused_table_entry, NOT_EMPTY),

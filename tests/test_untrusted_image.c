@@ -134,7 +134,7 @@ static void cut_short(void **state) {
 static void each_bit_of_a_small_image(void **state) {
   const size_t bytes = images[IMAGE_SMALL].bytes;
   (void)state;
-  for (size_t bit = random_below(&seed, 8), step = ops < DEFAULT_OPS ? 61 : 1; bit < 8 * bytes; bit += step) {
+  for (size_t bit = (size_t)random_below(&seed, 8), step = ops < DEFAULT_OPS ? 61 : 1; bit < 8 * bytes; bit += step) {
     struct image copy = image_copy(&images[IMAGE_SMALL], bytes);
     ((unsigned char *)copy.memory)[bit / 8] ^= (unsigned char)(1u << bit % 8);
     try_image(&copy, IMAGE_SMALL, 13);
