@@ -23,12 +23,17 @@ void zcmem__barrier_all(void);
 /* Lets another thread run. */
 void zcmem__barrier_pause(void);
 
-/* The owner's: marks *busy. False: it is marked already. */
-ZCMEM__INLINE bool zcmem__barrier_enter(struct zcmem__atomic_u32 *busy) {
-  if (ZCMEM__UNLIKELY(atomic_load_explicit(&busy->value, memory_order_relaxed) != 0)) {
+/* What the owner's word says. */
+#define ZCMEM__BARRIER_IDLE 0u
+#define ZCMEM__BARRIER_BUSY 1u
+#define ZCMEM__BARRIER_CLOSED 2u /* by the owner itself: it does not enter */
+
+/* The owner's: from idle to busy. False: the word is something else. */
+ZCMEM__INLINE bool zcmem__barrier_enter(struct zcmem__atomic_u32 *word) {
+  if (ZCMEM__UNLIKELY(atomic_load_explicit(&word->value, memory_order_relaxed) != ZCMEM__BARRIER_IDLE)) {
     return false;
   }
-  atomic_store_explicit(&busy->value, 1, memory_order_relaxed);
+  atomic_store_explicit(&word->value, ZCMEM__BARRIER_BUSY, memory_order_relaxed);
   if (ZCMEM__LIKELY(zcmem__barrier_kernel)) {
     atomic_signal_fence(memory_order_seq_cst);
   } else {

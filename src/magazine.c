@@ -34,7 +34,7 @@
 #define REST_MOST 131072u
 
 void zcmem__magazines_init(struct zcmem__magazines *magazines, struct zcmem__region *region, const void *owner) {
-  zcmem__atomic_init(&magazines->busy, 0);
+  zcmem__atomic_init(&magazines->state, ZCMEM__BARRIER_IDLE);
   magazines->region = region;
   magazines->heap = region->heap;
   magazines->hints = region->depot->hints;
@@ -220,6 +220,7 @@ static void count(struct zcmem__magazines *magazines, uint32_t slow) {
   }
   if ((magazines->allocations - magazines->quick + magazines->given) * TRIAL_GAIN < magazines->slow) {
     magazines->resting = magazines->next_rest;
+    zcmem__atomic_publish(&magazines->state, ZCMEM__BARRIER_CLOSED);
     ZCMEM__PUT(magazines->region->depot->wanted, 0u);
     magazines->next_rest = magazines->next_rest < REST_MOST ? 2u * magazines->next_rest : REST_MOST;
   } else {
@@ -235,9 +236,9 @@ void zcmem__magazines_try(struct zcmem__magazines *magazines) {
 }
 
 void zcmem__magazines_rest(struct zcmem__region *region, struct zcmem__magazines *magazines) {
-  magazines->resting--;
   (void)zcmem__magazines_empty(region, magazines, CLOCK_BLOCKS);
-  magazines->emptied = magazines->resting > 0 && zcmem__magazines_held(magazines) == 0;
+  magazines->emptied = zcmem__magazines_held(magazines) == 0;
+  zcmem__magazines_count_rest(magazines);
 }
 
 /* Where space is short the call gives back some of what is kept, and keeps nothing. */
@@ -296,7 +297,7 @@ enum zcmem_status zcmem__magazines_refill(struct zcmem__region *region, struct z
   if (open) {
     tick(region, magazines);
     load(region, magazines);
-    if (zcmem__magazines_pop(magazines, need, size, addr)) {
+    if (zcmem__magazines_pop(magazines, need, size, addr) || zcmem__magazines_pop_larger(magazines, need, size, addr)) {
       magazines->allocations--; /* as all calls with the lock it is counted in the region's figures */
       return ZCMEM_OK;
     }
@@ -413,7 +414,7 @@ void zcmem__magazines_revoke(struct zcmem__region *region) {
   }
   zcmem__barrier_all();
   for (struct zcmem__magazines *at = region->depot->all; at != NULL; at = at->next) {
-    while (zcmem__atomic_acquire(&at->busy) != 0) {
+    while (zcmem__atomic_acquire(&at->state) == ZCMEM__BARRIER_BUSY) {
       zcmem__barrier_pause();
     }
   }

@@ -47,9 +47,9 @@ struct zcmem__magazine {
 #define ZCMEM__USED_POP 2u  /* blocks were handed out */
 
 struct zcmem__magazines {
-  _Alignas(64) struct zcmem__atomic_u32 busy; /* the thread is between enter and leave */
-  uint32_t resting;                           /* calls that go to the heap right away, since these are of no use */
-  struct zcmem_heap *heap;                    /* copies of what the region has, for the fast path */
+  _Alignas(64) struct zcmem__atomic_u32 state; /* ZCMEM__BARRIER_*: busy between enter and leave, closed at rest */
+  uint32_t resting;                            /* calls that go to the heap right away, since these are of no use */
+  struct zcmem_heap *heap;                     /* copies of what the region has, for the fast path */
   const uint64_t *hints;
   struct zcmem__region *region;
   hal_addr_t base;
@@ -90,22 +90,30 @@ void zcmem__magazines_init(struct zcmem__magazines *magazines, struct zcmem__reg
 /* -------------------------------------------------------------------------------------------- without the lock -- */
 
 /*
- * Enters one's own magazines. False: they are revoked, or entered already (by what a signal interrupted): the lock is
- * needed.
+ * Enters one's own magazines. False: they are revoked, at rest, or entered already (by what a signal interrupted): the
+ * lock is needed.
  */
-ZCMEM__INLINE bool zcmem__magazines_enter(struct zcmem__magazines *magazines) {
-  if (ZCMEM__UNLIKELY(!zcmem__barrier_enter(&magazines->busy))) {
+ZCMEM__INLINE bool zcmem__magazines_enter(struct zcmem__magazines *magazines, const struct zcmem__region *region) {
+  if (ZCMEM__UNLIKELY(!zcmem__barrier_enter(&magazines->state))) {
     return false;
   }
-  if (ZCMEM__UNLIKELY(zcmem__atomic_acquire(&magazines->region->revoked) != 0)) {
-    zcmem__atomic_publish(&magazines->busy, 0);
+  if (ZCMEM__UNLIKELY(zcmem__atomic_acquire(&region->revoked) != 0)) {
+    zcmem__atomic_publish(&magazines->state, ZCMEM__BARRIER_IDLE);
     return false;
   }
   return true;
 }
 
 ZCMEM__INLINE void zcmem__magazines_leave(struct zcmem__magazines *magazines) {
-  zcmem__atomic_publish(&magazines->busy, 0);
+  zcmem__atomic_publish(&magazines->state, ZCMEM__BARRIER_IDLE);
+}
+
+/* Whether a block for such a request may be in magazines, and of how many quanta. */
+ZCMEM__INLINE bool zcmem__magazines_keep(const struct zcmem__magazines *magazines, hal_size_t size, hal_size_t align,
+                                         uint32_t *need) {
+  uint64_t last = (size - (size != 0)) >> magazines->quantum_shift;
+  *need = (uint32_t)last + 1u;
+  return last < ZCMEM__CLASSES && (align - 1u) >> magazines->quantum_shift == 0 && (align & (align - 1u)) == 0;
 }
 
 /* The descriptor of the block that starts at `start`, if a hint knows it; else some other one. */
@@ -162,13 +170,14 @@ ZCMEM__INLINE bool zcmem__block_claim_alone(struct zcmem__block *block, uint32_t
 ZCMEM__INLINE hal_addr_t zcmem__magazines_hand_out(struct zcmem__magazines *magazines, struct zcmem__ticket ticket,
                                                    uint32_t quanta, hal_size_t size) {
   struct zcmem__block *block = zcmem__block(magazines->heap, ticket.id);
-  uint32_t slack = (uint32_t)(((uint64_t)quanta << magazines->quantum_shift) - size);
+  uint32_t shift = magazines->quantum_shift, slack = (uint32_t)(((uint64_t)quanta << shift) - size);
+  hal_addr_t addr = magazines->base + ((uint64_t)ticket.start << shift);
   ZCMEM__PUT(block->slack, slack);
   ZCMEM__PUT(block->tag, 0u);
   __atomic_store_n(&block->use, (uint32_t)ZCMEM__LIVE, __ATOMIC_RELEASE);
   magazines->slack += slack;
   magazines->room += quanta;
-  return magazines->base + ((uint64_t)ticket.start << magazines->quantum_shift);
+  return addr;
 }
 
 /* The last ticket of a magazine that has one. */
@@ -177,24 +186,24 @@ ZCMEM__INLINE struct zcmem__ticket zcmem__magazine_pop(struct zcmem__magazines *
   return magazines->ticket[magazine->first + --magazine->count];
 }
 
-/*
- * As zcmem__magazines_pop, for a size of which there is none: from the next size, up to an eighth more, of which there
- * are blocks. What such a block has too much is given up until it is freed, so that fewer requests need the lock.
- */
-bool zcmem__magazines_pop_larger(struct zcmem__magazines *magazines, uint32_t need, hal_size_t size, hal_addr_t *addr);
-
-/* Hands out a block of `need` quanta, or a few more, for `size` bytes from the magazines, which are entered. */
+/* Hands out a block of `need` quanta for `size` bytes from the magazines, which are entered. False: there is none. */
 ZCMEM__INLINE bool zcmem__magazines_pop(struct zcmem__magazines *magazines, uint32_t need, hal_size_t size,
                                         hal_addr_t *addr) {
   struct zcmem__magazine *magazine = &magazines->of[need];
   if (ZCMEM__UNLIKELY(magazine->count == 0)) {
-    return zcmem__magazines_pop_larger(magazines, need, size, addr);
+    return false;
   }
   magazine->used |= ZCMEM__USED_POP;
   magazines->allocations++;
   *addr = zcmem__magazines_hand_out(magazines, zcmem__magazine_pop(magazines, magazine), need, size);
   return true;
 }
+
+/*
+ * The same of the next size, up to an eighth more, of which there are blocks. What such a block has too much is given
+ * up until it is freed, so that fewer requests need the lock.
+ */
+bool zcmem__magazines_pop_larger(struct zcmem__magazines *magazines, uint32_t need, hal_size_t size, hal_addr_t *addr);
 
 /* Whether there is room for a block of `size` quanta, 1 ... ZCMEM__CLASSES. */
 ZCMEM__INLINE bool zcmem__magazines_room(const struct zcmem__magazines *magazines, uint32_t size) {
@@ -246,7 +255,15 @@ ZCMEM__INLINE bool zcmem__magazines_free(struct zcmem__magazines *magazines, hal
  */
 void zcmem__magazines_try(struct zcmem__magazines *magazines);
 
-/* Counts a call of resting ones, which goes to the heap, and empties them by some blocks. */
+/* Counts a call of resting ones, which goes to the heap; ends the rest. */
+ZCMEM__INLINE void zcmem__magazines_count_rest(struct zcmem__magazines *magazines) {
+  if (--magazines->resting == 0) {
+    magazines->emptied = false;
+    zcmem__atomic_publish(&magazines->state, ZCMEM__BARRIER_IDLE);
+  }
+}
+
+/* The same, and empties them by some blocks. */
 void zcmem__magazines_rest(struct zcmem__region *region, struct zcmem__magazines *magazines);
 
 /*

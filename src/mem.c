@@ -14,7 +14,7 @@ static struct zcmem__magazines *own_magazines(struct zcmem_hal *hal, struct zcme
   if (mine == NULL && region->depot != NULL) {
     mine = zcmem__thread_attach(hal, region);
   }
-  return mine != NULL && zcmem__atomic_acquire(&mine->busy) == 0 ? mine : NULL;
+  return mine != NULL && zcmem__atomic_acquire(&mine->state) != ZCMEM__BARRIER_BUSY ? mine : NULL;
 }
 
 /*
@@ -108,11 +108,10 @@ static ZCMEM__NOINLINE enum zcmem_status free_plain(struct zcmem__region *region
 #ifdef ZCMEM__MAGAZINES
 /* --------------------------------------------------------------------------------------- through magazines -- */
 
-/* The thread's magazines do not have the block, or the thread has no magazines. */
-static ZCMEM__NOINLINE enum zcmem_status alloc_missed(struct zcmem_hal *hal, struct zcmem__region *region,
-                                                      hal_size_t size, hal_size_t align, hal_addr_t *addr) {
-  struct zcmem__magazines *mine = own_magazines(hal, region);
-  uint64_t last = (size - (size != 0)) >> region->heap->at.quantum_shift;
+/* With the lock, of a thread that has no block in its magazines, or has no magazines. */
+static enum zcmem_status alloc_missed(struct zcmem__region *region, struct zcmem__magazines *mine, hal_size_t size,
+                                      hal_size_t align, hal_addr_t *addr) {
+  uint32_t need;
   enum zcmem_status status = zcmem__region_take(region);
   if (status != ZCMEM_OK) {
     return status;
@@ -120,22 +119,44 @@ static ZCMEM__NOINLINE enum zcmem_status alloc_missed(struct zcmem_hal *hal, str
   zcmem__atomic_change(&region->version);
   if (mine != NULL && mine->resting > 0) {
     zcmem__magazines_rest(region, mine);
+    mine = NULL;
   }
-  if (mine == NULL || mine->resting > 0 || addr == NULL || last >= ZCMEM__CLASSES || !zcmem__bits_power_of_two(align) ||
-      align >> region->heap->at.quantum_shift > 1u) {
-    if (mine != NULL && mine->resting == 0) {
+  if (mine != NULL && addr != NULL && zcmem__magazines_keep(mine, size, align, &need)) {
+    status = zcmem__magazines_refill(region, mine, need, size, addr);
+  } else {
+    if (mine != NULL) {
       zcmem__magazines_try(mine);
     }
     status = zcmem_heap_alloc(region->heap, size, align, addr);
-  } else {
-    status = zcmem__magazines_refill(region, mine, (uint32_t)last + 1u, size, addr);
   }
   return end_alloc(region, size, align, addr, status);
 }
 
-static ZCMEM__NOINLINE enum zcmem_status free_missed(struct zcmem_hal *hal, struct zcmem__region *region,
-                                                     hal_addr_t addr, bool may_defer) {
-  struct zcmem__magazines *mine = own_magazines(hal, region);
+/* What the fast path did not do. */
+static ZCMEM__NOINLINE enum zcmem_status alloc_slow(struct zcmem_hal *hal, struct zcmem__region *region,
+                                                    hal_size_t size, hal_size_t align, hal_addr_t *addr) {
+  struct zcmem__magazines *mine = zcmem__thread_find(region);
+  uint32_t need;
+  if (region->depot == NULL) {
+    return alloc_plain(region, size, align, addr);
+  }
+  if (mine != NULL && mine->emptied) {
+    zcmem__magazines_count_rest(mine);
+    return alloc_plain(region, size, align, addr);
+  }
+  if (mine != NULL && addr != NULL && zcmem__magazines_keep(mine, size, align, &need) &&
+      zcmem__magazines_enter(mine, region)) {
+    bool done = zcmem__magazines_pop_larger(mine, need, size, addr);
+    zcmem__magazines_leave(mine);
+    if (done) {
+      return ZCMEM_OK;
+    }
+  }
+  return alloc_missed(region, own_magazines(hal, region), size, align, addr);
+}
+
+static enum zcmem_status free_missed(struct zcmem__region *region, struct zcmem__magazines *mine, hal_addr_t addr,
+                                     bool may_defer) {
   enum zcmem_status status = zcmem__region_take(region);
   if (status != ZCMEM_OK) {
     return status;
@@ -143,28 +164,26 @@ static ZCMEM__NOINLINE enum zcmem_status free_missed(struct zcmem_hal *hal, stru
   zcmem__atomic_change(&region->version);
   if (mine != NULL && mine->resting > 0) {
     zcmem__magazines_rest(region, mine);
+    mine = NULL;
   }
-  status = mine == NULL || mine->resting > 0 ? zcmem__heap_free_own(region->heap, addr)
-                                             : zcmem__magazines_spill(region, mine, addr);
+  status = mine == NULL ? zcmem__heap_free_own(region->heap, addr) : zcmem__magazines_spill(region, mine, addr);
   return end_free(region, addr, may_defer, status);
 }
 
-/* Whether the call goes to the heap at once: the magazines rest, and have given back what they had. */
-ZCMEM__INLINE bool rests(struct zcmem__magazines *mine) {
-  if (ZCMEM__LIKELY(!mine->emptied)) {
-    return false;
+static ZCMEM__NOINLINE enum zcmem_status free_slow(struct zcmem_hal *hal, struct zcmem__region *region, hal_addr_t addr,
+                                                   bool may_defer) {
+  struct zcmem__magazines *mine = zcmem__thread_find(region);
+  if (region->depot == NULL) {
+    return free_plain(region, addr, may_defer);
   }
-  mine->emptied = --mine->resting > 0;
-  return true;
-}
-
-/* The same of a free, which ends the rest if other threads are short of blocks. */
-ZCMEM__INLINE bool rests_unasked(struct zcmem__magazines *mine, const struct zcmem__depot *depot) {
-  if (ZCMEM__UNLIKELY(mine->emptied && ZCMEM__GET(depot->wanted) != 0)) {
-    mine->emptied = false;
-    mine->resting = 0;
+  if (mine != NULL && mine->emptied) {
+    if (ZCMEM__UNLIKELY(ZCMEM__GET(region->depot->wanted) != 0)) {
+      mine->resting = 1; /* other threads are short of blocks: the rest ends */
+    }
+    zcmem__magazines_count_rest(mine);
+    return free_plain(region, addr, may_defer);
   }
-  return rests(mine);
+  return free_missed(region, own_magazines(hal, region), addr, may_defer);
 }
 #endif
 
@@ -173,59 +192,43 @@ ZCMEM__INLINE enum zcmem_status alloc_in(struct zcmem_hal *hal, struct zcmem__re
                                          hal_size_t align, hal_addr_t *addr) {
 #ifdef ZCMEM__MAGAZINES
   struct zcmem__magazines *mine = zcmem__thread_find(region);
-  if (ZCMEM__LIKELY(mine != NULL)) {
-    if (ZCMEM__UNLIKELY(rests(mine))) {
-      return alloc_plain(region, size, align, addr);
-    }
-    uint64_t last = (size - (size != 0)) >> mine->quantum_shift;
-    if (ZCMEM__LIKELY(addr != NULL && last < ZCMEM__CLASSES && zcmem__bits_power_of_two(align) &&
-                      align >> mine->quantum_shift <= 1u && mine->resting == 0 && zcmem__magazines_enter(mine))) {
-      bool done = zcmem__magazines_pop(mine, (uint32_t)last + 1u, size, addr);
-      zcmem__magazines_leave(mine);
-      if (ZCMEM__LIKELY(done)) {
-        return ZCMEM_OK;
-      }
+  uint32_t need;
+  if (ZCMEM__LIKELY(mine != NULL && addr != NULL && zcmem__magazines_keep(mine, size, align, &need) &&
+                    zcmem__magazines_enter(mine, region))) {
+    bool done = zcmem__magazines_pop(mine, need, size, addr);
+    zcmem__magazines_leave(mine);
+    if (ZCMEM__LIKELY(done)) {
+      return ZCMEM_OK;
     }
   }
-  if (region->depot != NULL) {
-    return alloc_missed(hal, region, size, align, addr);
-  }
+  return alloc_slow(hal, region, size, align, addr);
 #else
   (void)hal;
-#endif
   return alloc_plain(region, size, align, addr);
+#endif
 }
 
 static enum zcmem_status free_in(struct zcmem_hal *hal, hal_addr_t addr, bool may_defer) {
   if (hal == NULL) {
     return ZCMEM_EINVAL;
   }
-  if (addr == HAL_NULLPTR) {
-    return ZCMEM_OK;
-  }
   struct zcmem__region *region = zcmem__hal_region_of(hal, addr);
-  if (region == NULL) {
-    return ZCMEM_ENOENT;
+  if (ZCMEM__UNLIKELY(addr == HAL_NULLPTR || region == NULL)) {
+    return addr == HAL_NULLPTR ? ZCMEM_OK : ZCMEM_ENOENT;
   }
 #ifdef ZCMEM__MAGAZINES
   struct zcmem__magazines *mine = zcmem__thread_find(region);
-  if (ZCMEM__LIKELY(mine != NULL)) {
-    if (ZCMEM__UNLIKELY(rests_unasked(mine, region->depot))) {
-      return free_plain(region, addr, may_defer);
-    }
-    if (ZCMEM__LIKELY(mine->resting == 0 && zcmem__magazines_enter(mine))) {
-      bool done = zcmem__magazines_free(mine, addr);
-      zcmem__magazines_leave(mine);
-      if (ZCMEM__LIKELY(done)) {
-        return ZCMEM_OK;
-      }
+  if (ZCMEM__LIKELY(mine != NULL && zcmem__magazines_enter(mine, region))) {
+    bool done = zcmem__magazines_free(mine, addr);
+    zcmem__magazines_leave(mine);
+    if (ZCMEM__LIKELY(done)) {
+      return ZCMEM_OK;
     }
   }
-  if (region->depot != NULL) {
-    return free_missed(hal, region, addr, may_defer);
-  }
-#endif
+  return free_slow(hal, region, addr, may_defer);
+#else
   return free_plain(region, addr, may_defer);
+#endif
 }
 
 /* --------------------------------------------------------------------------------------------- the calls -- */

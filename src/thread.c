@@ -104,7 +104,9 @@ static void inherit_region(struct zcmem__region *region) {
     if (at->owner != self()) {
       at->owner = NULL;
       zcmem__magazines_set_lone(region, at, false);
-      zcmem__atomic_publish(&at->busy, 0);
+      at->resting = 0;
+      at->emptied = false;
+      zcmem__atomic_publish(&at->state, ZCMEM__BARRIER_IDLE);
     }
   }
   let_go_region(region);
