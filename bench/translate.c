@@ -15,14 +15,17 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static uint64_t regions_option = 1;
 static uint64_t calls_option = 500000;
+static bool unchecked_option;
 
 static const struct bench_option options[] = {
     BENCH_OPTION_ROUNDS,
     {"--calls", "N", BENCH_NUMBER, &calls_option, 1, 1u << 28, "translations in a round (500000)"},
     {"--regions", "N", BENCH_NUMBER, &regions_option, 1, 64, "that the blocks are spread over (1)"},
+    {"--unchecked", NULL, BENCH_FLAG, &unchecked_option, 0, 0, "regions that are ZCMEM_REGION_UNCHECKED"},
     BENCH_OPTION_LIVE,
     BENCH_OPTION_SIZES,
     BENCH_OPTION_SEED,
@@ -138,7 +141,7 @@ static bool open_hal(struct translate *t, uint64_t live, uint64_t most_bytes) {
     const struct zcmem_region_config region = {
         .name = name,
         .kind = ZCMEM_KIND_DRAM,
-        .flags = ZCMEM_REGION_COHERENT,
+        .flags = ZCMEM_REGION_COHERENT | (unchecked_option ? ZCMEM_REGION_UNCHECKED : 0),
         .base = BENCH_REGION_BASE + i * 2 * size,
         .size = size,
         .max_blocks = (uint32_t)(live / regions + 1),
@@ -240,6 +243,7 @@ static bool run(uint32_t live, const struct bench_range *sizes) {
   char suffix[128];
   snprintf(suffix, sizeof suffix, "live=%" PRIu32 ";sizes=%" PRIu64 "-%" PRIu64 ";regions=%" PRIu64, live, sizes->min,
            sizes->max, regions_option);
+  strcat(suffix, unchecked_option ? ";unchecked" : "");
   bool good = open_hal(&t, live, (uint64_t)live * (sizes->max + BENCH_ALIGNMENT)) && draw(&t, live, sizes) &&
               measure(&t, suffix);
   if (t.hal) {

@@ -6,7 +6,7 @@
 
 #define MAX_REGIONS 64u
 #define BOUNCE_MIN 16u
-#define KNOWN_REGION_FLAGS (ZCMEM_REGION_COHERENT | ZCMEM_REGION_IMAGE_ZEROED)
+#define KNOWN_REGION_FLAGS (ZCMEM_REGION_COHERENT | ZCMEM_REGION_IMAGE_ZEROED | ZCMEM_REGION_UNCHECKED)
 
 _Static_assert(sizeof(struct zcmem__region) % ZCMEM__LINE == 0, "regions follow each other aligned");
 

@@ -7,6 +7,19 @@
 
 #define KNOWN_MAP_FLAGS (ZCMEM_MAP_READ | ZCMEM_MAP_WRITE)
 
+/* zcmem_mem_host in a region that trusts its user: addr lies in it. */
+ZCMEM__INLINE enum zcmem_status host_unchecked(const struct zcmem__region *region, hal_addr_t addr, hal_size_t size,
+                                               void **host) {
+  if (size > region->size - (addr - region->base)) {
+    return ZCMEM_EBOUNDS;
+  }
+  if (region->host == NULL) {
+    return ZCMEM_ENOTMAPPED;
+  }
+  *host = zcmem__region_pointer(region, addr);
+  return ZCMEM_OK;
+}
+
 enum zcmem_status zcmem_mem_host(struct zcmem_hal *hal, hal_addr_t addr, hal_size_t size, void **host) {
   struct zcmem__extent block;
   if (hal == NULL || host == NULL) {
@@ -15,6 +28,9 @@ enum zcmem_status zcmem_mem_host(struct zcmem_hal *hal, hal_addr_t addr, hal_siz
   struct zcmem__region *region = zcmem__hal_region_of(hal, addr);
   if (region == NULL) {
     return ZCMEM_ENOENT;
+  }
+  if ((region->flags & ZCMEM_REGION_UNCHECKED) != 0) {
+    return host_unchecked(region, addr, size, host);
   }
   enum zcmem_status status = zcmem__region_extent(region, addr, &block);
   if (status != ZCMEM_OK) {
@@ -64,8 +80,17 @@ enum zcmem_status zcmem_mem_locate(struct zcmem_hal *hal, const void *ptr, struc
 
 enum zcmem_status zcmem_mem_device(struct zcmem_hal *hal, const void *ptr, hal_addr_t *addr, hal_size_t *remaining) {
   struct zcmem_place place;
-  if (addr == NULL) {
+  if (addr == NULL || hal == NULL) {
     return ZCMEM_EINVAL;
+  }
+  const struct zcmem__region *region = zcmem__hal_region_of_host(hal, ptr);
+  if (region != NULL && (region->flags & ZCMEM_REGION_UNCHECKED) != 0) {
+    uintptr_t offset = (uintptr_t)ptr - (uintptr_t)region->host;
+    *addr = region->base + offset;
+    if (remaining != NULL) {
+      *remaining = region->size - offset;
+    }
+    return ZCMEM_OK;
   }
   enum zcmem_status status = zcmem_mem_locate(hal, ptr, &place);
   if (status != ZCMEM_OK) {

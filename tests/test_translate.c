@@ -38,6 +38,47 @@ static void test_host_translates_within_the_live_block(void **state) {
   assert_ok(zcmem_mem_free(hal, copying));
 }
 
+/* A region that trusts its user: its range is all that is checked, whatever lives there. */
+static void test_unchecked_regions(void **state) {
+  static unsigned char memory[1 << 16];
+  struct zcmem_region_config config = {.name = "trusting",
+                                       .kind = ZCMEM_KIND_DRAM,
+                                       .flags = ZCMEM_REGION_UNCHECKED,
+                                       .base = UINT64_C(1) << 40,
+                                       .size = sizeof memory,
+                                       .max_blocks = 4,
+                                       .host = memory};
+  const struct zcmem_hal_config device = {.name = "device", .max_regions = 2};
+  struct zcmem_hal *trusting = NULL;
+  void *host = NULL;
+  hal_addr_t addr = 0;
+  hal_size_t rest = 0;
+  (void)state;
+  assert_ok(zcmem_hal_create(&device, &config, 1, &trusting));
+  assert_ok(zcmem_mem_host(trusting, config.base + 5, config.size - 5, &host));
+  assert_ptr_equal(host, memory + 5);
+  assert_status(zcmem_mem_host(trusting, config.base + 5, config.size - 4, &host), ZCMEM_EBOUNDS);
+  assert_status(zcmem_mem_host(trusting, config.base + 5, UINT64_MAX, &host), ZCMEM_EBOUNDS);
+  assert_status(zcmem_mem_host(trusting, config.base + config.size, 0, &host), ZCMEM_ENOENT);
+  assert_ok(zcmem_mem_device(trusting, memory + 77, &addr, &rest));
+  assert_int_equal(addr, config.base + 77);
+  assert_int_equal(rest, config.size - 77);
+  assert_ok(zcmem_mem_device(trusting, memory, &addr, NULL));
+  assert_status(zcmem_mem_device(trusting, memory + sizeof memory, &addr, &rest), ZCMEM_ENOTMAPPED);
+  struct zcmem_place place;
+  assert_status(zcmem_mem_locate(trusting, memory, &place), ZCMEM_ENOENT); /* it has to name the block */
+  assert_status(zcmem_mem_read(trusting, memory, config.base, 1), ZCMEM_ENOENT);
+  config = (struct zcmem_region_config){.name = "unmapped",
+                                        .kind = ZCMEM_KIND_DRAM,
+                                        .flags = ZCMEM_REGION_UNCHECKED,
+                                        .base = UINT64_C(1) << 41,
+                                        .size = 4096,
+                                        .max_blocks = 4};
+  assert_ok(zcmem_hal_add_region(trusting, &config, NULL));
+  assert_status(zcmem_mem_host(trusting, config.base, 1, &host), ZCMEM_ENOTMAPPED);
+  assert_int_equal(zcmem_hal_destroy(trusting), 0);
+}
+
 static void test_device_translates_interior_pointers(void **state) {
   (void)state;
   hal_addr_t addr = alloc(HOST, 1000), found = 77;
@@ -106,6 +147,7 @@ static void test_device_finds_ranges_mapped_on_demand(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(test_host_translates_within_the_live_block),
+      TEST(test_unchecked_regions),
       TEST(test_device_translates_interior_pointers),
       TEST(test_device_finds_ranges_mapped_on_demand),
   };

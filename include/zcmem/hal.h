@@ -35,6 +35,8 @@ enum { ZCMEM_KIND_DRAM = 1, ZCMEM_KIND_MSMC = 2, ZCMEM_KIND_USER = 16 };
 /* Region flags. */
 #define ZCMEM_REGION_COHERENT 0x1u     /* host and device see each other's stores without flush and invalidate */
 #define ZCMEM_REGION_IMAGE_ZEROED 0x2u /* the image given is zero already: not cleared, so not touched, when added */
+/* zcmem_mem_host and zcmem_mem_device check that a range lies in the region, not whether a live block is there. */
+#define ZCMEM_REGION_UNCHECKED 0x10u
 
 /*
  * What the driver of a region can do. Every member may be NULL. Each answers 0 for success, anything else for failure
@@ -138,10 +140,10 @@ extern ZCMEM_API const struct zcmem_lock_ops zcmem_lock_pthread;
  * does nothing. What is kept is live for no call. Before a request fails that the region could hold, all of it is given
  * back, also what other threads keep; but it has had its say in where other blocks lie, see below. A thread that ends
  * gives back what it has; fork leaves both processes a HAL in order. No call is to be made from a signal handler that
- * interrupts another one. Blocks that are kept do not merge with their neighbours, and one that is up to an eighth
- * larger than asked for may be handed out while a quarter of the region is free: so a program may need a somewhat
- * larger region. What a program gains depends on how soon it asks again for the sizes that it frees: README.md has
- * figures.
+ * interrupts another one. Blocks are kept, and handed out up to an eighth larger than asked for, while a quarter of the
+ * region behind its last block is free; where it is not, allocations and frees go to the heap, as without magazines.
+ * What a program gains depends on how soon it asks again for the sizes that it frees; where it does not, they rest.
+ * README.md has figures.
  */
 #define ZCMEM_HAL_MAGAZINES 0x1u
 
@@ -402,7 +404,8 @@ ZCMEM_API enum zcmem_status zcmem_mem_fill(struct zcmem_hal *hal, hal_addr_t dst
  * Takes no lock and stores nothing, unless other threads change the region's blocks at every one of a few tries: then
  * it looks under the lock.
  * EINVAL iff a pointer is NULL. ENOENT iff addr is in no live block. EBOUNDS iff the range leaves it. ENOTMAPPED iff
- * the region has no host pointer (use zcmem_mem_map). ELOCK iff the lock was needed and failed.
+ * the region has no host pointer (use zcmem_mem_map). ELOCK iff the lock was needed and failed. In a region that is
+ * ZCMEM_REGION_UNCHECKED the region's range takes the block's place in all of this, and no lock is needed.
  */
 ZCMEM_API enum zcmem_status zcmem_mem_host(struct zcmem_hal *hal, hal_addr_t addr, hal_size_t size, void **host);
 
@@ -412,7 +415,8 @@ ZCMEM_API enum zcmem_status zcmem_mem_host(struct zcmem_hal *hal, hal_addr_t add
  * what was requested for the block (or of the mapping, if that ends first).
  * Takes a lock no more than zcmem_mem_host does; looks at each region, and where ptr is in none at max_mappings ranges.
  * EINVAL iff hal or addr is NULL. ENOTMAPPED iff ptr is in no mapped region or mapping. ENOENT iff no live block is
- * there. ELOCK as there.
+ * there. ELOCK as there. By the host pointer of a region that is ZCMEM_REGION_UNCHECKED: never ENOENT or ELOCK, and
+ * *remaining goes to the end of the region.
  */
 ZCMEM_API enum zcmem_status zcmem_mem_device(struct zcmem_hal *hal, const void *ptr, hal_addr_t *addr,
                                              hal_size_t *remaining);
