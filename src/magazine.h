@@ -26,11 +26,11 @@
 #include "depot.h"
 
 /*
- * How many blocks of a size a thread keeps: a line of tickets, and more of small sizes, which are asked for often and
+ * How many blocks of a size a thread keeps: two lines of tickets, and more of small sizes, which are asked for often and
  * for which nothing a little larger will do.
  */
-#define ZCMEM__MAGAZINE_MOST 8u
-#define ZCMEM__MAGAZINE_MOST_SMALL 32u
+#define ZCMEM__MAGAZINE_MOST 16u
+#define ZCMEM__MAGAZINE_MOST_SMALL 64u
 #define ZCMEM__SMALL 16u /* quanta */
 #define ZCMEM__TICKETS                                                                                                 \
   (ZCMEM__SMALL * ZCMEM__MAGAZINE_MOST_SMALL + (ZCMEM__CLASSES - ZCMEM__SMALL) * ZCMEM__MAGAZINE_MOST)

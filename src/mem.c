@@ -134,16 +134,9 @@ static enum zcmem_status alloc_missed(struct zcmem__region *region, struct zcmem
 
 /* What the fast path did not do. */
 static ZCMEM__NOINLINE enum zcmem_status alloc_slow(struct zcmem_hal *hal, struct zcmem__region *region,
-                                                    hal_size_t size, hal_size_t align, hal_addr_t *addr) {
-  struct zcmem__magazines *mine = zcmem__thread_find(region);
+                                                    struct zcmem__magazines *mine, hal_size_t size, hal_size_t align,
+                                                    hal_addr_t *addr) {
   uint32_t need;
-  if (region->depot == NULL) {
-    return alloc_plain(region, size, align, addr);
-  }
-  if (mine != NULL && mine->emptied) {
-    zcmem__magazines_count_rest(mine);
-    return alloc_plain(region, size, align, addr);
-  }
   if (mine != NULL && addr != NULL && zcmem__magazines_keep(mine, size, align, &need) &&
       zcmem__magazines_enter(mine, region)) {
     bool done = zcmem__magazines_pop_larger(mine, need, size, addr);
@@ -155,8 +148,9 @@ static ZCMEM__NOINLINE enum zcmem_status alloc_slow(struct zcmem_hal *hal, struc
   return alloc_missed(region, own_magazines(hal, region), size, align, addr);
 }
 
-static enum zcmem_status free_missed(struct zcmem__region *region, struct zcmem__magazines *mine, hal_addr_t addr,
-                                     bool may_defer) {
+static ZCMEM__NOINLINE enum zcmem_status free_slow(struct zcmem_hal *hal, struct zcmem__region *region, hal_addr_t addr,
+                                                   bool may_defer) {
+  struct zcmem__magazines *mine = own_magazines(hal, region);
   enum zcmem_status status = zcmem__region_take(region);
   if (status != ZCMEM_OK) {
     return status;
@@ -170,20 +164,13 @@ static enum zcmem_status free_missed(struct zcmem__region *region, struct zcmem_
   return end_free(region, addr, may_defer, status);
 }
 
-static ZCMEM__NOINLINE enum zcmem_status free_slow(struct zcmem_hal *hal, struct zcmem__region *region, hal_addr_t addr,
-                                                   bool may_defer) {
-  struct zcmem__magazines *mine = zcmem__thread_find(region);
-  if (region->depot == NULL) {
-    return free_plain(region, addr, may_defer);
+/* Whether the call goes to the heap at once, since the magazines rest and are empty; counts it. */
+ZCMEM__INLINE bool rests(struct zcmem__magazines *mine) {
+  if (mine == NULL || !mine->emptied) {
+    return false;
   }
-  if (mine != NULL && mine->emptied) {
-    if (ZCMEM__UNLIKELY(ZCMEM__GET(region->depot->wanted) != 0)) {
-      mine->resting = 1; /* other threads are short of blocks: the rest ends */
-    }
-    zcmem__magazines_count_rest(mine);
-    return free_plain(region, addr, may_defer);
-  }
-  return free_missed(region, own_magazines(hal, region), addr, may_defer);
+  zcmem__magazines_count_rest(mine);
+  return true;
 }
 #endif
 
@@ -193,19 +180,21 @@ ZCMEM__INLINE enum zcmem_status alloc_in(struct zcmem_hal *hal, struct zcmem__re
 #ifdef ZCMEM__MAGAZINES
   struct zcmem__magazines *mine = zcmem__thread_find(region);
   uint32_t need;
-  if (ZCMEM__LIKELY(mine != NULL && addr != NULL && zcmem__magazines_keep(mine, size, align, &need) &&
-                    zcmem__magazines_enter(mine, region))) {
-    bool done = zcmem__magazines_pop(mine, need, size, addr);
+  if (ZCMEM__LIKELY(mine != NULL && zcmem__magazines_enter(mine, region))) {
+    bool done =
+        addr != NULL && zcmem__magazines_keep(mine, size, align, &need) && zcmem__magazines_pop(mine, need, size, addr);
     zcmem__magazines_leave(mine);
     if (ZCMEM__LIKELY(done)) {
       return ZCMEM_OK;
     }
   }
-  return alloc_slow(hal, region, size, align, addr);
+  if (region->depot != NULL && !rests(mine)) {
+    return alloc_slow(hal, region, mine, size, align, addr);
+  }
 #else
   (void)hal;
-  return alloc_plain(region, size, align, addr);
 #endif
+  return alloc_plain(region, size, align, addr);
 }
 
 static enum zcmem_status free_in(struct zcmem_hal *hal, hal_addr_t addr, bool may_defer) {
@@ -225,10 +214,16 @@ static enum zcmem_status free_in(struct zcmem_hal *hal, hal_addr_t addr, bool ma
       return ZCMEM_OK;
     }
   }
-  return free_slow(hal, region, addr, may_defer);
-#else
-  return free_plain(region, addr, may_defer);
+  if (region->depot != NULL) {
+    if (mine != NULL && mine->emptied && ZCMEM__GET(region->depot->wanted) != 0) {
+      mine->resting = 1; /* other threads are short of blocks: the rest ends */
+    }
+    if (!rests(mine)) {
+      return free_slow(hal, region, addr, may_defer);
+    }
+  }
 #endif
+  return free_plain(region, addr, may_defer);
 }
 
 /* --------------------------------------------------------------------------------------------- the calls -- */
