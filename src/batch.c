@@ -7,6 +7,7 @@
  * the item's number and the block's first quantum, 32 bits each; at the end each entry goes to its item's place, where
  * it is known by that number, and becomes the address.
  */
+#include "guarded.h"
 #include "heap_ops.h"
 #include "mem_impl.h"
 
@@ -72,7 +73,11 @@ static hal_addr_t addr_of(const struct zcmem_heap *heap, uint64_t entry) {
 static void undo(struct zcmem__region *region, uint64_t *order, size_t count) {
   while (count-- > 0) {
     zcmem__atomic_change(&region->version);
-    (void)zcmem_heap_free(region->heap, addr_of(region->heap, order[count]));
+    if (region->guard != NULL) {
+      zcmem__guard_undo(region->guard, addr_of(region->heap, order[count]));
+    } else {
+      (void)zcmem_heap_free(region->heap, addr_of(region->heap, order[count]));
+    }
     zcmem__atomic_changed(&region->version);
     order[count] = item_of(order[count]);
   }
@@ -86,7 +91,8 @@ static enum zcmem_status take_all(struct zcmem__region *region, const struct zcm
     const struct zcmem_batch_item *item = &items[order[i]];
     hal_addr_t addr = HAL_NULLPTR;
     zcmem__atomic_change(&region->version);
-    status = zcmem_heap_alloc(region->heap, item->size, item->align, &addr);
+    status = region->guard != NULL ? zcmem__guard_alloc(region->guard, item->size, item->align, &addr)
+                                   : zcmem_heap_alloc(region->heap, item->size, item->align, &addr);
     zcmem__atomic_changed(&region->version);
     if (status == ZCMEM_OK) {
       order[i] = pack(region->heap, order[i], addr);
@@ -100,6 +106,13 @@ static enum zcmem_status take_all(struct zcmem__region *region, const struct zcm
 /* The same, when there was no room, without magazines: all that they keep is given back before. ELOCK: not locked. */
 static enum zcmem_status take_all_drained(struct zcmem__region *region, const struct zcmem_batch_item *items,
                                           uint64_t *order, size_t count, enum zcmem_status status) {
+  if (region->guard != NULL) {
+    enum zcmem_status room = ZCMEM_OK;
+    while (room == ZCMEM_OK) {
+      room = zcmem__guarded_make_room(region);
+    }
+    return room == ZCMEM_ELOCK ? ZCMEM_ELOCK : take_all(region, items, order, count);
+  }
 #ifdef ZCMEM__MAGAZINES
   if (region->depot == NULL) {
     return status;
@@ -167,6 +180,9 @@ enum zcmem_status zcmem_mem_alloc_batch(struct zcmem_hal *hal, uint32_t region, 
   }
   for (size_t i = 0; i < count && status == ZCMEM_OK; i++) {
     addrs[i] = addr_of(in->heap, addrs[i]);
+    if (in->guard != NULL) {
+      zcmem__guard_fill(in->guard, addrs[i], items[i].size);
+    }
   }
   return status;
 }
@@ -179,7 +195,7 @@ struct tally {
   uint32_t freed;
 };
 
-static void note(struct tally *tally, enum zcmem_status status) {
+static void note_answer(struct tally *tally, enum zcmem_status status) {
   tally->first = tally->first == ZCMEM_OK ? status : tally->first;
 }
 
@@ -196,9 +212,9 @@ static uint32_t free_run(struct zcmem__region *region, const hal_addr_t *addrs, 
     zcmem__atomic_changed(&region->version);
     zcmem__mem_count_free(region, status, false);
     tally->freed += status == ZCMEM_OK;
-    note(tally, status);
+    note_answer(tally, status);
   }
-  note(tally, locked);
+  note_answer(tally, locked);
   if (locked == ZCMEM_OK) {
     zcmem__lock_drop(&region->lock);
   }
@@ -216,8 +232,12 @@ enum zcmem_status zcmem_mem_free_batch(struct zcmem_hal *hal, const hal_addr_t *
     if (addrs[i] == HAL_NULLPTR) {
       i++;
     } else if (region == NULL) {
-      note(&tally, ZCMEM_ENOENT);
+      note_answer(&tally, ZCMEM_ENOENT);
       i++;
+    } else if (region->guard != NULL) {
+      enum zcmem_status status = zcmem__guarded_free(region, addrs[i++], 0, false);
+      note_answer(&tally, status);
+      tally.freed += status == ZCMEM_OK;
     } else {
       i += free_run(region, addrs + i, count - i, &tally);
     }

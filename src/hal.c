@@ -6,7 +6,9 @@
 
 #define MAX_REGIONS 64u
 #define BOUNCE_MIN 16u
-#define KNOWN_REGION_FLAGS (ZCMEM_REGION_COHERENT | ZCMEM_REGION_IMAGE_ZEROED | ZCMEM_REGION_UNCHECKED)
+#define KNOWN_REGION_FLAGS                                                                                             \
+  (ZCMEM_REGION_COHERENT | ZCMEM_REGION_IMAGE_ZEROED | ZCMEM_REGION_UNCHECKED | ZCMEM_REGION_HANDLES |                 \
+   ZCMEM_REGION_FILL | ZCMEM_REGION_POISON | ZCMEM_REGION_TRACKED)
 
 _Static_assert(sizeof(struct zcmem__region) % ZCMEM__LINE == 0, "regions follow each other aligned");
 
@@ -109,6 +111,10 @@ uint64_t zcmem_hal_destroy(struct zcmem_hal *hal) {
     struct zcmem_heap_info info;
     if (zcmem_heap_get_info(hal->regions[i].heap, &info) == ZCMEM_OK) {
       live += info.live - zcmem__keep_destroy(hal, &hal->regions[i]);
+    }
+    if (hal->regions[i].guard != NULL) {
+      live -= hal->regions[i].guard->quarantine.blocks;
+      zcmem__guard_destroy(hal->regions[i].guard);
     }
   }
   for (uint32_t i = 0; i < hal->map.capacity; i++) {
@@ -213,7 +219,7 @@ enum zcmem_status zcmem_hal_add_region(struct zcmem_hal *hal, const struct zcmem
   size_t needed = zcmem_region_bytes(config);
   if (hal == NULL || needed == 0 || !zcmem__name_valid(config->name) || config->kind == 0 ||
       (config->flags & ~KNOWN_REGION_FLAGS) != 0 || !host_range_valid(config) || !line_valid(config) ||
-      !zcmem__keep_valid(config) || (uintptr_t)config->image % ZCMEM__LINE != 0 ||
+      !zcmem__keep_valid(config) || !zcmem__guard_valid(config) || (uintptr_t)config->image % ZCMEM__LINE != 0 ||
       (config->image == NULL && hal->allocator.alloc == NULL)) {
     return ZCMEM_EINVAL;
   }

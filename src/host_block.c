@@ -56,6 +56,9 @@ static enum zcmem_status alloc_seen(struct zcmem_hal *hal, uint32_t index, size_
   if (skew % common != 0) {
     return ZCMEM_ENOTMAPPED;
   }
+  if (skew % align != 0 && region->guard != NULL) {
+    return ZCMEM_ENOTMAPPED; /* reserving has no hardening */
+  }
   if (skew % align == 0) {
     status = zcmem_mem_alloc(hal, index, size, align, &addr);
   } else {

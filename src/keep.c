@@ -29,7 +29,7 @@ void zcmem__keep_close(struct zcmem_hal *hal) {
 
 enum zcmem_status zcmem__keep_alloc(struct zcmem_hal *hal, const struct zcmem_region_config *config, void **depot) {
   *depot = NULL;
-  if (!wanted(hal) || config->magazine_share == ZCMEM_MAGAZINE_NONE) {
+  if (!wanted(hal) || config->magazine_share == ZCMEM_MAGAZINE_NONE || zcmem__guard_wanted(config)) {
     return ZCMEM_OK;
   }
   *depot = hal->allocator.alloc(hal->allocator.ctx, zcmem__depot_bytes(config->max_blocks));

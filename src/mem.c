@@ -2,6 +2,7 @@
 /*
  * Allocation and what else concerns whole blocks.
  */
+#include "guarded.h"
 #include "heap_ops.h"
 #include "mem_impl.h"
 
@@ -73,6 +74,9 @@ ZCMEM__INLINE enum zcmem_status end_alloc(struct zcmem__region *region, hal_size
 /* From the heap. */
 static ZCMEM__NOINLINE enum zcmem_status alloc_plain(struct zcmem__region *region, hal_size_t size, hal_size_t align,
                                                      hal_addr_t *addr) {
+  if (ZCMEM__UNLIKELY(region->guard != NULL)) {
+    return zcmem__guarded_alloc(region, size, align, addr);
+  }
   enum zcmem_status status = zcmem__region_take(region);
   if (ZCMEM__UNLIKELY(status != ZCMEM_OK)) {
     return status;
@@ -97,6 +101,9 @@ static enum zcmem_status end_free(struct zcmem__region *region, hal_addr_t addr,
 
 /* Into the heap. */
 static ZCMEM__NOINLINE enum zcmem_status free_plain(struct zcmem__region *region, hal_addr_t addr, bool may_defer) {
+  if (ZCMEM__UNLIKELY(region->guard != NULL)) {
+    return zcmem__guarded_free(region, addr, 0, may_defer);
+  }
   enum zcmem_status status = zcmem__region_take(region);
   if (ZCMEM__UNLIKELY(status != ZCMEM_OK)) {
     return status;
@@ -301,6 +308,9 @@ static bool grows_in_a_line(const struct zcmem__region *region, hal_addr_t addr,
 }
 
 static enum zcmem_status resize_locked(struct zcmem__region *region, hal_addr_t addr, hal_size_t size) {
+  if (region->guard != NULL && !grows_in_a_line(region, addr, size)) {
+    return zcmem__guarded_resize(region, addr, size);
+  }
   zcmem__atomic_change(&region->version);
   enum zcmem_status status =
       grows_in_a_line(region, addr, size) ? ZCMEM_EBUSY : zcmem_heap_resize(region->heap, addr, size);
@@ -349,6 +359,9 @@ enum zcmem_status zcmem_mem_resize(struct zcmem_hal *hal, hal_addr_t addr, hal_s
     return status;
   }
   status = resize_locked(region, addr, size);
+  if (status == ZCMEM_ELOCK) {
+    return status;
+  }
 #ifdef ZCMEM__MAGAZINES
   if ((status == ZCMEM_ENOSPC || status == ZCMEM_EFRAG) && region->depot != NULL) {
     if (kept_behind(region, addr)) {

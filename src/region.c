@@ -27,8 +27,9 @@ void zcmem__name_copy(char to[ZCMEM_NAME_MAX + 1], const char *name) {
 struct zcmem_heap_config zcmem__region_heap_config(const struct zcmem_region_config *config) {
   /* What the allocator gives is zero. The caller's image may have served another HAL before. */
   bool zeroed = config->image == NULL || (config->flags & ZCMEM_REGION_IMAGE_ZEROED) != 0;
-  return (struct zcmem_heap_config){.base = config->base,
-                                    .size = config->size,
+  hal_size_t front = zcmem__guard_front(config);
+  return (struct zcmem_heap_config){.base = config->base + front,
+                                    .size = config->size > front ? config->size - front : 0,
                                     .quantum = config->quantum,
                                     .max_blocks = config->max_blocks,
                                     .flags = zeroed ? ZCMEM_HEAP_ZEROED : 0};
@@ -65,6 +66,11 @@ enum zcmem_status zcmem__region_init(struct zcmem__region *region, const struct 
   zcmem__atomic_init(&region->direct, 0);
   region->serial = 0;
   region->depot = NULL;
+  region->guard = NULL;
+  if (zcmem__guard_wanted(config)) {
+    zcmem__guard_init(&region->hardening, config, region->heap);
+    region->guard = &region->hardening;
+  }
   memset(&region->stats, 0, sizeof region->stats);
   memset(region->moved, 0, sizeof region->moved);
   return ZCMEM_OK;
@@ -164,6 +170,18 @@ enum zcmem_status zcmem__region_hold(struct zcmem__region *region, hal_addr_t ad
   return status;
 }
 
+/* What the holder of a block frees that nobody else knows: so it is freed in any case. */
+static enum zcmem_status free_locked(struct zcmem__region *region, hal_addr_t addr, bool *deferred) {
+  if (region->guard == NULL) {
+    return zcmem_heap_free_deferred(region->heap, addr, deferred);
+  }
+  struct zcmem__guard_freed freed = {.deferred = false};
+  enum zcmem_status status =
+      zcmem__guard_free(region->guard, addr, 0, ZCMEM__GUARD_DEFER | ZCMEM__GUARD_INSIST, &freed);
+  *deferred = freed.deferred;
+  return status;
+}
+
 enum zcmem_status zcmem__region_let_go(struct zcmem__region *region, hal_addr_t addr, bool free_it) {
   enum zcmem_status status = zcmem__region_take(region);
   if (status != ZCMEM_OK) {
@@ -173,7 +191,7 @@ enum zcmem_status zcmem__region_let_go(struct zcmem__region *region, hal_addr_t 
   if (status == ZCMEM_OK && free_it) {
     bool deferred = false;
     zcmem__atomic_change(&region->version);
-    enum zcmem_status freed = zcmem_heap_free_deferred(region->heap, addr, &deferred);
+    enum zcmem_status freed = free_locked(region, addr, &deferred);
     zcmem__atomic_changed(&region->version);
     if (freed == ZCMEM_OK) { /* else, ENOENT: somebody has freed it already, deferred */
       region->stats.deferred_frees += deferred;
@@ -184,10 +202,18 @@ enum zcmem_status zcmem__region_let_go(struct zcmem__region *region, hal_addr_t 
   return status;
 }
 
+/* Whether it was the last use of a zombie in a region with hardening, and has ended. */
+static bool end_guarded(struct zcmem__region *region, hal_addr_t addr, uint32_t one, bool *freed) {
+  *freed = region->guard != NULL && zcmem__guard_end(region->guard, addr, one, false);
+  return *freed;
+}
+
 enum zcmem_status zcmem__region_end_locked(struct zcmem__region *region, hal_addr_t addr) {
   bool freed = false;
   zcmem__atomic_change(&region->version);
-  enum zcmem_status status = zcmem_heap_end_transfer(region->heap, addr, &freed);
+  enum zcmem_status status = end_guarded(region, addr, ZCMEM__TRANSFER, &freed)
+                                 ? ZCMEM_OK
+                                 : zcmem_heap_end_transfer(region->heap, addr, &freed);
   zcmem__atomic_changed(&region->version);
   if (status == ZCMEM_OK && freed) {
     region->stats.frees++;
@@ -217,7 +243,9 @@ void zcmem__region_count_failed(struct zcmem__region *region) {
 enum zcmem_status zcmem__region_unpin_locked(struct zcmem__region *region, hal_addr_t addr) {
   bool freed = false;
   zcmem__atomic_change(&region->version);
-  enum zcmem_status status = zcmem_heap_unpin(region->heap, addr, &freed);
+  enum zcmem_status status = end_guarded(region, addr, ZCMEM__PIN, &freed)
+                                 ? ZCMEM_OK
+                                 : zcmem_heap_unpin(region->heap, addr, &freed);
   zcmem__atomic_changed(&region->version);
   if (status == ZCMEM_OK && freed) {
     region->stats.frees++;

@@ -16,6 +16,7 @@
 #define ZCMEM_REGION_H
 
 #include "atomic.h"
+#include "guard.h"
 #include "heap_ops.h"
 #include "lock.h"
 #include "moved.h"
@@ -45,6 +46,7 @@ struct zcmem__region {
   const struct zcmem_region_ops *ops; /* never NULL */
   void *ctx;
   struct zcmem__depot *depot;                  /* what magazines share, or NULL */
+  struct zcmem__guard *guard;                  /* &hardening, or NULL: there is none, and no depot where there is */
   void (*share)(struct zcmem__region *region); /* with the lock held: ends what `lone` says */
   hal_addr_t first;                            /* what the heap can hand out: from here ... */
   hal_size_t grantable;                        /*   this many bytes */
@@ -58,6 +60,7 @@ struct zcmem__region {
   alignas(64) struct zcmem__atomic_u32 version; /* of the heap's blocks; odd while they change */
   struct zcmem_region_stats stats; /* the counters; the members from in_use on but peak are filled in when asked for */
   struct zcmem__lock lock;
+  struct zcmem__guard hardening;
   struct zcmem__moved_line moved[ZCMEM__MOVED_LINES]; /* by transfers that took no lock: to be added to the stats */
 };
 

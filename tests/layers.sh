@@ -5,16 +5,16 @@
 #   - a module's .c and .h include private headers only of modules that are listed above it, and its own
 #   - core: no header of the system but those that a freestanding C11 compiler has, no public header but heap.h and what
 #     that one needs
-#   - region, facade: string.h and stdatomic.h besides; threads, hosted: any
+#   - region, facade: string.h and stdatomic.h besides; tools, threads, hosted: any
 #   - public headers: in the order given below, and no private one
 . "$(dirname "$0")/common.sh"
 cd "$source_root"
 
-public_order='types version heap hal host_device buffer malloc ti_malloc zcmem'
+public_order='types version heap hal hardening host_device buffer malloc ti_malloc zcmem'
 core_public='types version heap'
 freestanding='float iso646 limits stdalign stdarg stdbool stddef stdint stdnoreturn'
 
-for list in core region threads facade hosted; do
+for list in core tools region threads facade hosted; do
   sources $list | sed "s/^/module $list /"
 done >"${TMPDIR:-/tmp}/zcmem-layers.$$"
 trap 'rm -f "${TMPDIR:-/tmp}/zcmem-layers.$$"' EXIT
@@ -75,7 +75,7 @@ grep -H '^ *# *include' src/*.[ch] include/zcmem/*.h |
             complain(from[i] " belongs to the core and includes " to[i])
         } else if (from[i] in core_file) {
           if (!member(stem(to[i]), freestanding)) complain(from[i] " belongs to the core and includes <" to[i] ">")
-        } else if (kind[me] != "hosted" && kind[me] != "threads") {
+        } else if (kind[me] != "hosted" && kind[me] != "threads" && kind[me] != "tools") {
           if (to[i] != "string.h" && to[i] != "stdatomic.h" && !member(stem(to[i]), freestanding))
             complain(from[i] " is not among the hosted files and includes <" to[i] ">")
         }

@@ -39,6 +39,23 @@ enum { ZCMEM_KIND_DRAM = 1, ZCMEM_KIND_MSMC = 2, ZCMEM_KIND_USER = 16 };
 #define ZCMEM_REGION_UNCHECKED 0x10u
 
 /*
+ * Hardening (hardening.h). A region with one of these flags, a red zone or a quarantine has no magazines. FILL, POISON,
+ * TRACKED and red zones need a region with a host pointer; FILL, POISON and red zones, which the facade stores there
+ * itself, also one without flush and invalidate callbacks, or that is coherent.
+ */
+#define ZCMEM_REGION_HANDLES 0x4u /* blocks can be named by handles */
+#define ZCMEM_REGION_FILL 0x8u    /* a new block's bytes are 0xcd */
+#define ZCMEM_REGION_POISON 0x20u /* a freed block's bytes become 0xdd, but where the free was deferred */
+/*
+ * valgrind and AddressSanitizer are told what the host may access. In a library built with the option `track`
+ * (ZCMEM_TRACK) only, while such a tool is there; it then does the work of red zones and poison, which are not stored.
+ */
+#define ZCMEM_REGION_TRACKED 0x40u
+
+/* The largest red zone there may be, in bytes. */
+#define ZCMEM_RED_ZONE_MAX 4096u
+
+/*
  * What the driver of a region can do. Every member may be NULL. Each answers 0 for success, anything else for failure
  * (which the facade reports as ZCMEM_EIO). ctx is the region's. No lock is held during a call and the blocks concerned
  * cannot be freed; calls may come from several threads at once. Ranges lie within one block of the region and are not
@@ -98,6 +115,10 @@ struct zcmem_region_config {
                               ZCMEM_MAGAZINE_NONE: nothing */
   void *image;             /* memory for the region's heap, 64-byte aligned, zcmem_region_bytes() long; */
   size_t image_bytes;      /*   the caller's, must outlive the HAL. NULL: from the HAL's allocator */
+  hal_size_t red_zone;     /* at least so many bytes behind each block (and before the first) are nobody's and checked, up
+                              to ZCMEM_RED_ZONE_MAX: so much more of the region each block takes. 0: none */
+  hal_size_t quarantine;   /* at most so many bytes of freed blocks are not handed out again until others were freed, or
+                              until a request would fail without them. 0: none */
 };
 
 /*
@@ -176,7 +197,8 @@ struct zcmem_region_info {
 /*
  * Counters of one region since it was added. A snapshot taken under the region's lock: all figures belong together, but
  * that the bytes of a transfer are counted when it ends, which needs no lock.
- * What magazines keep is given back before, so nothing of it is in them, but for `peak`.
+ * What magazines keep is given back before, so nothing of it is in them, but for `peak`. What a quarantine keeps counts
+ * as available, and not as in use, but for `peak`; only `largest` does without it.
  * The caller sets struct_bytes to sizeof(struct zcmem_region_stats) before the call; a later version may append.
  */
 struct zcmem_region_stats {
@@ -246,7 +268,8 @@ ZCMEM_API uint64_t zcmem_hal_destroy(struct zcmem_hal *hal);
  * OK: *index (may be NULL) is the region's. EINVAL iff hal or config is NULL, the name is empty, too long or taken,
  * kind is 0, flags has unknown bits, the heap's config is invalid, magazine_share is above 256, cache_line is no power
  * of two, above the quantum or such that base and host differ in their place in a line, the host memory would reach
- * beyond the host's address space, image is misaligned, or image is NULL and the HAL has no allocator. EOVERLAP iff its
+ * beyond the host's address space, image is misaligned, image is NULL and the HAL has no allocator, red_zone is above
+ * ZCMEM_RED_ZONE_MAX, or what the flags and it ask for needs a host pointer or coherency that is not there. EOVERLAP iff its
  * addresses, the host memory it is mapped to, or the image given, overlap another region's, or that host memory an
  * alias. ENOMEM iff max_regions are there, image_bytes is too small, or the allocator gave nothing. ELOCK iff a lock
  * failed.
@@ -293,7 +316,10 @@ ZCMEM_API enum zcmem_status zcmem_hal_region_info(const struct zcmem_hal *hal, u
 ZCMEM_API enum zcmem_status zcmem_hal_region_stats(struct zcmem_hal *hal, uint32_t index,
                                                    struct zcmem_region_stats *stats);
 
-/* Runs zcmem_heap_check on every region under its lock. EINVAL, ELOCK, ECORRUPT: as there. */
+/*
+ * Runs zcmem_heap_check on every region under its lock, and looks at its red zones and poisoned bytes, if it has any
+ * (zcmem_hal_check_guards). EINVAL, ELOCK, ECORRUPT: as there.
+ */
 ZCMEM_API enum zcmem_status zcmem_hal_check(struct zcmem_hal *hal);
 
 /* ----------------------------------------------------------------------------------------------------- memory -- */
@@ -319,7 +345,10 @@ ZCMEM_API enum zcmem_status zcmem_mem_alloc_kind(struct zcmem_hal *hal, uint32_t
 
 /*
  * Frees the block at addr. Freeing 0 (HAL_NULLPTR) succeeds and does nothing. ENOENT iff no live block starts there.
- * EBUSY iff it is pinned, mapped or in a transfer. EINVAL iff hal is NULL. ELOCK iff the lock failed.
+ * EBUSY iff it is pinned, mapped or in a transfer. EINVAL iff hal is NULL. ELOCK iff the lock failed. In a region with red
+ * zones, ECORRUPT iff the one behind the block or the bytes before it were stored to: then it stays live, see
+ * zcmem_hal_check_guards. In one with ZCMEM_REGION_POISON, ELOCK also iff the lock failed after the block was poisoned:
+ * then it is live for nobody, and its place lost until the HAL ends.
  */
 ZCMEM_API enum zcmem_status zcmem_mem_free(struct zcmem_hal *hal, hal_addr_t addr);
 
@@ -363,7 +392,7 @@ ZCMEM_API enum zcmem_status zcmem_mem_free_batch(struct zcmem_hal *hal, const ha
 /*
  * Resizes in place or refuses; statuses of zcmem_heap_resize, ELOCK. In a region that is not coherent and has a cache
  * line, EBUSY also iff the block would grow, its end is within a line, and a buffer, a mapping on demand or a transfer
- * uses it: what ends with the block has that line for itself.
+ * uses it: what ends with the block has that line for itself. ECORRUPT as for zcmem_mem_free; then nothing has changed.
  */
 ZCMEM_API enum zcmem_status zcmem_mem_resize(struct zcmem_hal *hal, hal_addr_t addr, hal_size_t size);
 

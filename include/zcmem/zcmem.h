@@ -7,6 +7,7 @@
 
 #include <zcmem/buffer.h>
 #include <zcmem/hal.h>
+#include <zcmem/hardening.h>
 #include <zcmem/heap.h>
 #include <zcmem/host_device.h>
 #include <zcmem/malloc.h>
