@@ -14,7 +14,8 @@ static const struct {
               {"malloc for device memory", misuse_malloc},
               {"Transfers, translation and stores", misuse_transfer},
               {"Allocations, regions, HALs, images", misuse_setup},
-              {"Buffers and views", misuse_buffer}};
+              {"Buffers and views", misuse_buffer},
+              {"With hardening", misuse_hardening}};
 enum { THEMES = sizeof themes / sizeof *themes, MOST_TESTS = 512, NAME_BYTES = 160, WARM_BLOCKS = 40 };
 
 /* ------------------------------------------------------------------------------------------------- the world -- */
