@@ -37,12 +37,15 @@
 #define ASAN_RUNS false
 #endif
 
+/* How far beside a block memcheck still says which block it is; it takes that for red zones, which need not be there. */
+#define NEAR 16
+
 bool zcmem__track_active(void) {
   return ASAN_RUNS || MEMCHECK_RUNS;
 }
 
 void zcmem__track_open(void *pool, size_t size) {
-  MEMCHECK(VALGRIND_CREATE_MEMPOOL(pool, 0, 0));
+  MEMCHECK(VALGRIND_CREATE_MEMPOOL(pool, NEAR, 0));
   MEMCHECK((void)VALGRIND_MAKE_MEM_NOACCESS(pool, size));
   ASAN_FORGETS(pool, size);
 }
