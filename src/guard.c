@@ -39,7 +39,8 @@ static unsigned char *bytes_at(const struct zcmem__guard *guard, hal_addr_t addr
   return guard->host + (size_t)(addr - guard->base);
 }
 
-/* Differs from byte to byte, so that no constant stored over two of them is what was there; never 0, 0xff or a letter. */
+/* Differs from byte to byte, so that no constant stored over two of them is what was there; never 0, 0xff or a letter.
+ */
 static unsigned char zone_byte(hal_addr_t addr) {
   return (unsigned char)(0x80u | (addr * 29u & 0x3fu));
 }
@@ -100,14 +101,21 @@ static void draw_behind(const struct zcmem__guard *guard, const struct zcmem__bl
   draw_zone(guard, of.end - guard->zone, guard->zone);
 }
 
-/* As far as nobody else has drawn there: in what is free. */
-static void draw_before(const struct zcmem__guard *guard, const struct zcmem__block *block) {
+/* Bytes of the zone before a block that are no other block's: as far as it is free there, or not the heap's. */
+static hal_size_t own_before(const struct zcmem__guard *guard, const struct zcmem__block *block) {
+  uint32_t before = zcmem__link_id(block->prev);
+  hal_size_t room = 0;
   if (zcmem__link_free(block->prev)) {
-    const struct zcmem__block *gap = zcmem__block(guard->heap, zcmem__link_id(block->prev));
-    hal_size_t room = zcmem__heap_bytes_of(guard->heap, gap->size);
-    hal_size_t size = room < guard->zone ? room : guard->zone;
-    draw_zone(guard, extent_of(guard, block).addr - size, size);
+    const struct zcmem__block *gap = zcmem__block(guard->heap, before);
+    room = zcmem__heap_bytes_of(guard->heap, gap->size);
+    before = zcmem__link_id(gap->prev);
   }
+  return before == ZCMEM__NIL || room > guard->zone ? guard->zone : room;
+}
+
+static void draw_before(const struct zcmem__guard *guard, const struct zcmem__block *block) {
+  hal_size_t size = own_before(guard, block);
+  draw_zone(guard, extent_of(guard, block).addr - size, size);
 }
 
 static void note(struct zcmem_damage *damage, enum zcmem_damage_kind kind, hal_addr_t block, hal_addr_t at) {
@@ -118,11 +126,11 @@ static void note(struct zcmem_damage *damage, enum zcmem_damage_kind kind, hal_a
   }
 }
 
-/* Looks at one zone. */
+/* Looks at a zone, or at `size` bytes of it. */
 static void look(const struct zcmem__guard *guard, enum zcmem_damage_kind kind, hal_addr_t block, hal_addr_t zone,
-                 struct zcmem_damage *damage) {
-  hal_size_t good = intact(guard, zone, guard->zone);
-  if (good < guard->zone) {
+                 hal_size_t size, struct zcmem_damage *damage) {
+  hal_size_t good = intact(guard, zone, size);
+  if (good < size) {
     note(damage, kind, block, zone + good);
   }
 }
@@ -132,23 +140,23 @@ static void look_behind(const struct zcmem__guard *guard, const struct zcmem__bl
                         struct zcmem_damage *damage) {
   const struct extent of = extent_of(guard, block);
   uint64_t count = damage->count;
-  look(guard, kind, of.addr, of.rest, damage);
+  look(guard, kind, of.addr, of.rest, guard->zone, damage);
   if (damage->count == count) {
-    look(guard, kind, of.addr, of.end - guard->zone, damage);
+    look(guard, kind, of.addr, of.end - guard->zone, guard->zone, damage);
   }
 }
 
-static void look_before(const struct zcmem__guard *guard, const struct zcmem__block *block,
+static void look_before(const struct zcmem__guard *guard, const struct zcmem__block *block, hal_size_t size,
                         struct zcmem_damage *damage) {
   const hal_addr_t addr = extent_of(guard, block).addr;
-  look(guard, ZCMEM_DAMAGE_BEFORE, addr, addr - guard->zone, damage);
+  look(guard, ZCMEM_DAMAGE_BEFORE, addr, addr - size, size, damage);
 }
 
 static enum zcmem_status judge_zones(const struct zcmem__guard *guard, const struct zcmem__block *block) {
   struct zcmem_damage damage = {.count = 0};
   if (guard->zone > 0) {
     look_behind(guard, block, ZCMEM_DAMAGE_BEHIND, &damage);
-    look_before(guard, block, &damage);
+    look_before(guard, block, guard->zone, &damage);
   }
   return damage.count == 0 ? ZCMEM_OK : ZCMEM_ECORRUPT;
 }
@@ -386,15 +394,10 @@ static void check_live_zones(const struct zcmem__guard *guard, bool mend, struct
     if (state != ZCMEM__LIVE && state != ZCMEM__ZOMBIE) {
       continue;
     }
-    uint32_t before_id = zcmem__link_id(block->prev);
-    uint32_t before = ZCMEM__GET(zcmem__block(guard->heap, before_id)->use);
-    if (before_id == ZCMEM__NIL || before == ZCMEM__FREE) { /* else it is another block's zone behind it */
-      look_before(guard, block, damage);
-    }
+    look_before(guard, block, own_before(guard, block), damage);
     look_behind(guard, block, ZCMEM_DAMAGE_BEHIND, damage);
     if (mend) {
-      const hal_addr_t addr = extent_of(guard, block).addr;
-      draw_zone(guard, addr - guard->zone, guard->zone);
+      draw_before(guard, block);
       draw_behind(guard, block);
     }
   }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The hardening of one region: red zones, poison, quarantine, numbers for handles, and what the tools are told. Knows
- * the heap and the host's memory, and neither lock nor region: every call is made with the region's lock held and, if it
- * changes blocks, between two versions. What fills or poisons all bytes of a block is done without the lock (guarded.h).
+ * the heap and the host's memory, and neither lock nor region: every call is made with the region's lock held and, if
+ * it changes blocks, between two versions. What fills or poisons all bytes of a block is done without the lock
+ * (guarded.h).
  *
  * A red zone is slack: the block is `zone` bytes larger in the heap than it was asked for, and told to be as large as
  * asked for. So every check of bounds is what it is without. All zones hold their pattern:
@@ -53,8 +54,8 @@ enum zcmem_status zcmem__guard_resize(struct zcmem__guard *guard, hal_addr_t add
 
 /*
  * What becomes of a block that its owner frees. FREE: it goes into quarantine, or to the heap. DOOM: it becomes a
- * zombie in whose use (a transfer) the caller is, who poisons it and calls zcmem__guard_end. Beside one of these, DEFER:
- * a block in use becomes a zombie; INSIST: also one whose red zones are broken is freed, and the damage noted.
+ * zombie in whose use (a transfer) the caller is, who poisons it and calls zcmem__guard_end. Beside one of these,
+ * DEFER: a block in use becomes a zombie; INSIST: also one whose red zones are broken is freed, and the damage noted.
  */
 enum { ZCMEM__GUARD_FREE = 0, ZCMEM__GUARD_DOOM = 1, ZCMEM__GUARD_DEFER = 2, ZCMEM__GUARD_INSIST = 4 };
 
@@ -65,8 +66,8 @@ struct zcmem__guard_freed {
 };
 
 /*
- * OK. ENOENT: no live block starts at addr, or another than that of `generation` (0: any). EBUSY. ECORRUPT: a red zone is
- * broken. Then nothing has changed.
+ * OK. ENOENT: no live block starts at addr, or another than that of `generation` (0: any). EBUSY. ECORRUPT: a red zone
+ * is broken. Then nothing has changed.
  */
 enum zcmem_status zcmem__guard_free(struct zcmem__guard *guard, hal_addr_t addr, uint32_t generation, unsigned how,
                                     struct zcmem__guard_freed *freed);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Calls by handle. The number in a handle is the block's tag, which only guard.c writes in such a region; it is the same
- * for as long as the block lives, whatever becomes of its size.
+ * Calls by handle. The number in a handle is the block's tag, which only guard.c writes in such a region; it is the
+ * same for as long as the block lives, whatever becomes of its size.
  */
 #include "guarded.h"
 #include "move.h"
@@ -76,8 +76,8 @@ enum zcmem_status zcmem_mem_pin_handle(struct zcmem_hal *hal, struct zcmem_handl
 /* ------------------------------------------------------------------------------------------------- transfers -- */
 
 /*
- * Begins a transfer of the handle's block, from its first byte on, so that the use and the handle are of one block: once
- * the use is counted it stays what the second look finds.
+ * Begins a transfer of the handle's block, from its first byte on, so that the use and the handle are of one block:
+ * once the use is counted it stays what the second look finds.
  */
 static enum zcmem_status begin_use(const struct zcmem_hal *hal, struct zcmem_handle handle, hal_size_t offset,
                                    const void *host, hal_size_t size, struct zcmem__use *use) {
@@ -90,8 +90,7 @@ static enum zcmem_status begin_use(const struct zcmem_hal *hal, struct zcmem_han
     status = check_in(region, handle);
   }
   if (status == ZCMEM_OK) {
-    status = size > UINT64_MAX - offset ? ZCMEM_EBOUNDS
-                                        : zcmem__use_begin(region, handle.addr, offset + size, use);
+    status = size > UINT64_MAX - offset ? ZCMEM_EBOUNDS : zcmem__use_begin(region, handle.addr, offset + size, use);
   }
   if (status != ZCMEM_OK) {
     return status;
@@ -111,8 +110,8 @@ static enum zcmem_status end_transfer(const struct zcmem__use *use, hal_size_t s
   return ended != ZCMEM_OK ? ended : status;
 }
 
-enum zcmem_status zcmem_mem_read_handle(struct zcmem_hal *hal, void *dst, struct zcmem_handle handle,
-                                        hal_size_t offset, hal_size_t size) {
+enum zcmem_status zcmem_mem_read_handle(struct zcmem_hal *hal, void *dst, struct zcmem_handle handle, hal_size_t offset,
+                                        hal_size_t size) {
   struct zcmem__use use;
   if (hal == NULL || size == 0) {
     return hal == NULL ? ZCMEM_EINVAL : ZCMEM_OK;

@@ -243,9 +243,8 @@ void zcmem__region_count_failed(struct zcmem__region *region) {
 enum zcmem_status zcmem__region_unpin_locked(struct zcmem__region *region, hal_addr_t addr) {
   bool freed = false;
   zcmem__atomic_change(&region->version);
-  enum zcmem_status status = end_guarded(region, addr, ZCMEM__PIN, &freed)
-                                 ? ZCMEM_OK
-                                 : zcmem_heap_unpin(region->heap, addr, &freed);
+  enum zcmem_status status =
+      end_guarded(region, addr, ZCMEM__PIN, &freed) ? ZCMEM_OK : zcmem_heap_unpin(region->heap, addr, &freed);
   zcmem__atomic_changed(&region->version);
   if (status == ZCMEM_OK && freed) {
     region->stats.frees++;

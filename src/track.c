@@ -37,7 +37,8 @@
 #define ASAN_RUNS false
 #endif
 
-/* How far beside a block memcheck still says which block it is; it takes that for red zones, which need not be there. */
+/* How far beside a block memcheck still says which block it is; it takes that for red zones, which need not be there.
+ */
 #define NEAR 16
 
 bool zcmem__track_active(void) {

@@ -66,11 +66,11 @@ struct misuse {
   { NULL, NULL, ZCMEM_OK, NULL, NULL, NULL, false }
 
 /* Each ends with MISUSE_END. */
-extern const struct misuse misuse_free[];     /* frees, resizes, pins, mappings */
-extern const struct misuse misuse_malloc[];   /* the malloc-shaped calls */
-extern const struct misuse misuse_transfer[]; /* transfers, translation, stores */
-extern const struct misuse misuse_setup[];    /* allocations, regions, HALs, images */
-extern const struct misuse misuse_buffer[];   /* buffers and views */
+extern const struct misuse misuse_free[];      /* frees, resizes, pins, mappings */
+extern const struct misuse misuse_malloc[];    /* the malloc-shaped calls */
+extern const struct misuse misuse_transfer[];  /* transfers, translation, stores */
+extern const struct misuse misuse_setup[];     /* allocations, regions, HALs, images */
+extern const struct misuse misuse_buffer[];    /* buffers and views */
 extern const struct misuse misuse_hardening[]; /* what is noticed with hardening only */
 
 /* A correct allocation of `size` bytes. */

@@ -21,8 +21,8 @@ static unsigned char *seen(hal_addr_t addr) {
 static void open_with_quarantine(hal_size_t quarantine) {
   const struct zcmem_region_config config = {.name = "hardened",
                                              .kind = MISUSE_KIND_NONE,
-                                             .flags = ZCMEM_REGION_COHERENT | ZCMEM_REGION_HANDLES |
-                                                      ZCMEM_REGION_FILL | ZCMEM_REGION_POISON,
+                                             .flags = ZCMEM_REGION_COHERENT | ZCMEM_REGION_HANDLES | ZCMEM_REGION_FILL |
+                                                      ZCMEM_REGION_POISON,
                                              .base = BASE,
                                              .size = BYTES,
                                              .max_blocks = 16,

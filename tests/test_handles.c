@@ -147,12 +147,9 @@ static void test_zombies_and_quarantine(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_reuse_is_noticed),
-      cmocka_unit_test(test_a_handle_outlives_changes_of_size),
-      cmocka_unit_test(test_pinned_it_stays),
-      cmocka_unit_test(test_what_is_no_handle),
-      cmocka_unit_test(test_a_region_without_handles),
-      cmocka_unit_test(test_generations_wrap),
+      cmocka_unit_test(test_reuse_is_noticed),         cmocka_unit_test(test_a_handle_outlives_changes_of_size),
+      cmocka_unit_test(test_pinned_it_stays),          cmocka_unit_test(test_what_is_no_handle),
+      cmocka_unit_test(test_a_region_without_handles), cmocka_unit_test(test_generations_wrap),
       cmocka_unit_test(test_zombies_and_quarantine),
   };
   return cmocka_run_group_tests_name("handles", tests, NULL, NULL);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One access through a host pointer in a tracked region, named by the argument, for track.sh: all but `right` are wrong,
- * and valgrind or AddressSanitizer has to say so.
+ * One access through a host pointer in a tracked region, named by the argument, for track.sh: all but `right` are
+ * wrong, and valgrind or AddressSanitizer has to say so.
  */
 #define _DEFAULT_SOURCE
 #include <stdio.h>

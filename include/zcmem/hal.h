@@ -115,10 +115,10 @@ struct zcmem_region_config {
                               ZCMEM_MAGAZINE_NONE: nothing */
   void *image;             /* memory for the region's heap, 64-byte aligned, zcmem_region_bytes() long; */
   size_t image_bytes;      /*   the caller's, must outlive the HAL. NULL: from the HAL's allocator */
-  hal_size_t red_zone;     /* at least so many bytes behind each block (and before the first) are nobody's and checked, up
-                              to ZCMEM_RED_ZONE_MAX: so much more of the region each block takes. 0: none */
-  hal_size_t quarantine;   /* at most so many bytes of freed blocks are not handed out again until others were freed, or
-                              until a request would fail without them. 0: none */
+  hal_size_t red_zone;   /* at least so many bytes behind each block (and before the first) are nobody's and checked, up
+                            to ZCMEM_RED_ZONE_MAX: so much more of the region each block takes. 0: none */
+  hal_size_t quarantine; /* at most so many bytes of freed blocks are not handed out again until others were freed, or
+                            until a request would fail without them. 0: none */
 };
 
 /*
@@ -269,9 +269,9 @@ ZCMEM_API uint64_t zcmem_hal_destroy(struct zcmem_hal *hal);
  * kind is 0, flags has unknown bits, the heap's config is invalid, magazine_share is above 256, cache_line is no power
  * of two, above the quantum or such that base and host differ in their place in a line, the host memory would reach
  * beyond the host's address space, image is misaligned, image is NULL and the HAL has no allocator, red_zone is above
- * ZCMEM_RED_ZONE_MAX, or what the flags and it ask for needs a host pointer or coherency that is not there. EOVERLAP iff its
- * addresses, the host memory it is mapped to, or the image given, overlap another region's, or that host memory an
- * alias. ENOMEM iff max_regions are there, image_bytes is too small, or the allocator gave nothing. ELOCK iff a lock
+ * ZCMEM_RED_ZONE_MAX, or what the flags and it ask for needs a host pointer or coherency that is not there. EOVERLAP
+ * iff its addresses, the host memory it is mapped to, or the image given, overlap another region's, or that host memory
+ * an alias. ENOMEM iff max_regions are there, image_bytes is too small, or the allocator gave nothing. ELOCK iff a lock
  * failed.
  */
 ZCMEM_API enum zcmem_status zcmem_hal_add_region(struct zcmem_hal *hal, const struct zcmem_region_config *config,
@@ -345,8 +345,8 @@ ZCMEM_API enum zcmem_status zcmem_mem_alloc_kind(struct zcmem_hal *hal, uint32_t
 
 /*
  * Frees the block at addr. Freeing 0 (HAL_NULLPTR) succeeds and does nothing. ENOENT iff no live block starts there.
- * EBUSY iff it is pinned, mapped or in a transfer. EINVAL iff hal is NULL. ELOCK iff the lock failed. In a region with red
- * zones, ECORRUPT iff the one behind the block or the bytes before it were stored to: then it stays live, see
+ * EBUSY iff it is pinned, mapped or in a transfer. EINVAL iff hal is NULL. ELOCK iff the lock failed. In a region with
+ * red zones, ECORRUPT iff the one behind the block or the bytes before it were stored to: then it stays live, see
  * zcmem_hal_check_guards. In one with ZCMEM_REGION_POISON, ELOCK also iff the lock failed after the block was poisoned:
  * then it is live for nobody, and its place lost until the HAL ends.
  */

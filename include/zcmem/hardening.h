@@ -87,9 +87,9 @@ ZCMEM_API enum zcmem_status zcmem_mem_check_handle(struct zcmem_hal *hal, struct
 ZCMEM_API enum zcmem_status zcmem_mem_free_handle(struct zcmem_hal *hal, struct zcmem_handle handle);
 
 /*
- * As zcmem_mem_pin of handle.addr; ENOENT also iff the handle is stale, EINVAL also iff the region has no handles. Until
- * zcmem_mem_unpin(handle.addr) the block is live, so every call by address is about this one: host pointers, copies,
- * mappings, buffers.
+ * As zcmem_mem_pin of handle.addr; ENOENT also iff the handle is stale, EINVAL also iff the region has no handles.
+ * Until zcmem_mem_unpin(handle.addr) the block is live, so every call by address is about this one: host pointers,
+ * copies, mappings, buffers.
  */
 ZCMEM_API enum zcmem_status zcmem_mem_pin_handle(struct zcmem_hal *hal, struct zcmem_handle handle);
 
@@ -100,8 +100,8 @@ ZCMEM_API enum zcmem_status zcmem_mem_pin_handle(struct zcmem_hal *hal, struct z
  */
 ZCMEM_API enum zcmem_status zcmem_mem_read_handle(struct zcmem_hal *hal, void *dst, struct zcmem_handle handle,
                                                   hal_size_t offset, hal_size_t size);
-ZCMEM_API enum zcmem_status zcmem_mem_write_handle(struct zcmem_hal *hal, struct zcmem_handle handle,
-                                                   hal_size_t offset, const void *src, hal_size_t size);
+ZCMEM_API enum zcmem_status zcmem_mem_write_handle(struct zcmem_hal *hal, struct zcmem_handle handle, hal_size_t offset,
+                                                   const void *src, hal_size_t size);
 
 #ifdef __cplusplus
 }
