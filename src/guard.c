@@ -39,16 +39,30 @@ static unsigned char *bytes_at(const struct zcmem__guard *guard, hal_addr_t addr
   return guard->host + (size_t)(addr - guard->base);
 }
 
-/* Differs from byte to byte, so that no constant stored over two of them is what was there; never 0, 0xff or a letter.
+/*
+ * What a red zone holds: by the last six bits of the address, different from byte to byte, so that no constant stored
+ * over two of them is what was there; never 0, 0xff or a letter. Twice, so that 64 bytes can be had from any of them
+ * on.
  */
-static unsigned char zone_byte(hal_addr_t addr) {
-  return (unsigned char)(0x80u | (addr * 29u & 0x3fu));
+#define ZONE_1(i) (0x80 | (((i)*29) & 0x3f))
+#define ZONE_8(i)                                                                                                      \
+  ZONE_1(i), ZONE_1(i + 1), ZONE_1(i + 2), ZONE_1(i + 3), ZONE_1(i + 4), ZONE_1(i + 5), ZONE_1(i + 6), ZONE_1(i + 7)
+#define ZONE_64 ZONE_8(0), ZONE_8(8), ZONE_8(16), ZONE_8(24), ZONE_8(32), ZONE_8(40), ZONE_8(48), ZONE_8(56)
+#define ZONE_PERIOD 64u
+static const unsigned char zone_bytes[2 * ZONE_PERIOD] = {ZONE_64, ZONE_64};
+
+static const unsigned char *zone_at(hal_addr_t addr) {
+  return zone_bytes + addr % ZONE_PERIOD;
+}
+
+static size_t piece_of(hal_size_t left) {
+  return left < ZONE_PERIOD ? (size_t)left : ZONE_PERIOD;
 }
 
 static void draw_zone(const struct zcmem__guard *guard, hal_addr_t addr, hal_size_t size) {
   unsigned char *bytes = bytes_at(guard, addr);
-  for (hal_size_t i = 0; i < size; i++) {
-    bytes[i] = zone_byte(addr + i);
+  for (hal_size_t i = 0; i < size; i += ZONE_PERIOD) {
+    memcpy(bytes + i, zone_at(addr), piece_of(size - i));
   }
 }
 
@@ -56,7 +70,10 @@ static void draw_zone(const struct zcmem__guard *guard, hal_addr_t addr, hal_siz
 static hal_size_t intact(const struct zcmem__guard *guard, hal_addr_t addr, hal_size_t size) {
   const unsigned char *bytes = bytes_at(guard, addr);
   hal_size_t i = 0;
-  while (i < size && bytes[i] == zone_byte(addr + i)) {
+  while (i < size && memcmp(bytes + i, zone_at(addr), piece_of(size - i)) == 0) {
+    i += piece_of(size - i);
+  }
+  while (i < size && bytes[i] == *zone_at(addr + i)) {
     i++;
   }
   return i;
