@@ -55,23 +55,21 @@ static const unsigned char *zone_at(hal_addr_t addr) {
   return zone_bytes + addr % ZONE_PERIOD;
 }
 
-static size_t piece_of(hal_size_t left) {
-  return left < ZONE_PERIOD ? (size_t)left : ZONE_PERIOD;
-}
-
 static void draw_zone(const struct zcmem__guard *guard, hal_addr_t addr, hal_size_t size) {
   unsigned char *bytes = bytes_at(guard, addr);
-  for (hal_size_t i = 0; i < size; i += ZONE_PERIOD) {
-    memcpy(bytes + i, zone_at(addr), piece_of(size - i));
+  hal_size_t i = 0;
+  for (; size - i >= ZONE_PERIOD; i += ZONE_PERIOD) {
+    memcpy(bytes + i, zone_at(addr), ZONE_PERIOD);
   }
+  memcpy(bytes + i, zone_at(addr), (size_t)(size - i));
 }
 
 /* How many bytes of the zone are as they were drawn, from the first one on. */
 static hal_size_t intact(const struct zcmem__guard *guard, hal_addr_t addr, hal_size_t size) {
   const unsigned char *bytes = bytes_at(guard, addr);
   hal_size_t i = 0;
-  while (i < size && memcmp(bytes + i, zone_at(addr), piece_of(size - i)) == 0) {
-    i += piece_of(size - i);
+  while (size - i >= ZONE_PERIOD && memcmp(bytes + i, zone_at(addr), ZONE_PERIOD) == 0) {
+    i += ZONE_PERIOD;
   }
   while (i < size && bytes[i] == *zone_at(addr + i)) {
     i++;
@@ -114,6 +112,10 @@ static struct extent extent_of(const struct zcmem__guard *guard, const struct zc
 
 static void draw_behind(const struct zcmem__guard *guard, const struct zcmem__block *block) {
   const struct extent of = extent_of(guard, block);
+  if (of.end - of.rest <= 2 * guard->zone) { /* they touch */
+    draw_zone(guard, of.rest, of.end - of.rest);
+    return;
+  }
   draw_zone(guard, of.rest, guard->zone);
   draw_zone(guard, of.end - guard->zone, guard->zone);
 }
@@ -157,6 +159,10 @@ static void look_behind(const struct zcmem__guard *guard, const struct zcmem__bl
                         struct zcmem_damage *damage) {
   const struct extent of = extent_of(guard, block);
   uint64_t count = damage->count;
+  if (of.end - of.rest <= 2 * guard->zone) {
+    look(guard, kind, of.addr, of.rest, of.end - of.rest, damage);
+    return;
+  }
   look(guard, kind, of.addr, of.rest, guard->zone, damage);
   if (damage->count == count) {
     look(guard, kind, of.addr, of.end - guard->zone, guard->zone, damage);
