@@ -313,7 +313,7 @@ static void look_at_last(struct zcmem__guard *guard, const struct zcmem__block *
 }
 
 /* Of what leaves the quarantine a bounded part is looked at, since others wait for the lock. */
-static void leave(struct zcmem__guard *guard) {
+static void let_out(struct zcmem__guard *guard) {
   uint32_t id = zcmem__quarantine_pop(&guard->quarantine, guard->heap);
   const struct zcmem__block *block = zcmem__block(guard->heap, id);
   const struct extent of = extent_of(guard, block);
@@ -331,7 +331,7 @@ static void leave(struct zcmem__guard *guard) {
 uint32_t zcmem__guard_drain(struct zcmem__guard *guard, uint32_t most) {
   uint32_t count = 0;
   while (count < most && guard->quarantine.blocks > 0) {
-    leave(guard);
+    let_out(guard);
     count++;
   }
   return count;
@@ -345,7 +345,7 @@ static void retire(struct zcmem__guard *guard, uint32_t id, bool poisoned) {
   guard->heap->slack -= block->slack;
   if (block->size <= quarantine->most) {
     for (uint32_t left = 0; left < LEAVE_MOST && quarantine->kept > quarantine->most - block->size; left++) {
-      leave(guard);
+      let_out(guard);
     }
     if (quarantine->kept <= quarantine->most - block->size) {
       zcmem__quarantine_push(quarantine, guard->heap, id, poisoned);
