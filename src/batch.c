@@ -168,6 +168,9 @@ enum zcmem_status zcmem_mem_alloc_batch(struct zcmem_hal *hal, uint32_t region, 
   for (size_t i = 0; i < count && status == ZCMEM_OK; i++) {
     addrs[i] = addr_of(in->heap, addrs[i]);
   }
+  for (size_t i = 0; i < count && status != ZCMEM_ELOCK && zcmem__record_on(in); i++) {
+    zcmem__record_alloc(in, status, items[i].size, items[i].align, &addrs[i]);
+  }
   return status;
 }
 
@@ -218,6 +221,10 @@ enum zcmem_status zcmem_mem_free_batch(struct zcmem_hal *hal, const hal_addr_t *
     } else if (region == NULL) {
       note(&tally, ZCMEM_ENOENT);
       i++;
+    } else if (ZCMEM__UNLIKELY(zcmem__record_on(region))) { /* one by one: each has its place in the sequence */
+      enum zcmem_status status = zcmem_mem_free(hal, addrs[i++]);
+      tally.freed += status == ZCMEM_OK;
+      note(&tally, status);
     } else {
       i += free_run(region, addrs + i, count - i, &tally);
     }

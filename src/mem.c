@@ -67,6 +67,9 @@ ZCMEM__INLINE enum zcmem_status end_alloc(struct zcmem__region *region, hal_size
 #endif
   zcmem__region_note_alloc(region, status, &region->stats.allocations);
   zcmem__lock_drop(&region->lock);
+  if (ZCMEM__UNLIKELY(zcmem__record_on(region))) {
+    zcmem__record_alloc(region, status, size, align, addr);
+  }
   return status;
 }
 
@@ -91,7 +94,11 @@ static enum zcmem_status end_free(struct zcmem__region *region, hal_addr_t addr,
   }
   zcmem__atomic_changed(&region->version);
   zcmem__mem_count_free(region, status, deferred);
+  uint32_t sequence = zcmem__record_sequence(region);
   zcmem__lock_drop(&region->lock);
+  if (ZCMEM__UNLIKELY(zcmem__record_on(region))) {
+    zcmem__record_free(region, status, addr, deferred, sequence);
+  }
   return status;
 }
 
@@ -361,7 +368,9 @@ enum zcmem_status zcmem_mem_resize(struct zcmem_hal *hal, hal_addr_t addr, hal_s
   }
 #endif
   zcmem__region_note_alloc(region, status, &region->stats.resizes);
+  uint32_t sequence = zcmem__record_sequence(region);
   zcmem__lock_drop(&region->lock);
+  zcmem__record_ranged(region, ZCMEM_EVENT_RESIZE, status, addr, size, sequence);
   return status;
 }
 
@@ -381,6 +390,7 @@ enum zcmem_status zcmem_mem_pin(struct zcmem_hal *hal, hal_addr_t addr) {
   }
   status = zcmem_heap_pin(region->heap, addr);
   zcmem__lock_drop(&region->lock);
+  zcmem__record(region, ZCMEM_EVENT_PIN, status, addr, 0);
   return status;
 }
 
@@ -391,6 +401,8 @@ enum zcmem_status zcmem_mem_unpin(struct zcmem_hal *hal, hal_addr_t addr) {
     return status;
   }
   status = zcmem__region_unpin_locked(region, addr);
+  uint32_t sequence = zcmem__record_sequence(region);
   zcmem__lock_drop(&region->lock);
+  zcmem__record_ranged(region, ZCMEM_EVENT_UNPIN, status, addr, 0, sequence);
   return status;
 }

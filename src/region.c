@@ -65,6 +65,7 @@ enum zcmem_status zcmem__region_init(struct zcmem__region *region, const struct 
   zcmem__atomic_init(&region->direct, 0);
   region->serial = 0;
   region->depot = NULL;
+  region->recorded = false;
   memset(&region->stats, 0, sizeof region->stats);
   memset(region->moved, 0, sizeof region->moved);
   return ZCMEM_OK;
