@@ -144,7 +144,7 @@ struct zcmem_recorder {
   void (*event)(void *ctx, const struct zcmem_event *event); /* in the thread of the call */
   uint64_t (*clock)(void *ctx);                              /* NULL: time is 0 */
   uint64_t (*thread)(void *ctx);                             /* which thread this is; NULL: 0 */
-  void *ctx;
+  void *ctx;                                                 /* handed to all of them */
 };
 
 /*
