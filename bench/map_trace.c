@@ -136,6 +136,9 @@ static bool replay_all(struct map *map, const struct bench_trace *trace, const s
   bool good = true;
   for (uint32_t i = 0; i < trace->event_count && good; i++) {
     good = replay_event(trace, i, heap, addrs);
+    if (i % 4096 == 0) {
+      bench_progress("%u %% replayed", (unsigned)((uint64_t)i * 100 / trace->event_count));
+    }
     if (good && i == history->peak_event) {
       good = look_at(heap, &map->regions[0]);
     }

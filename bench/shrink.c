@@ -109,6 +109,8 @@ static bool fails(struct shrink *s) {
     return false;
   }
   s->tries++;
+  bench_progress("%" PRIu64 " traces tried, %" PRIu32 " of %" PRIu32 " blocks left", s->tries, part.block_count,
+                 s->trace->block_count);
   bool failed = false;
   if (part.event_count > 0 && fails_option) {
     failed = command_fails(s, &part);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "gdb_script.h"
 #include "hal_impl.h"
 #include "keep.h"
 #include "move.h"

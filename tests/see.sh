@@ -140,5 +140,27 @@ map)
   printf "$head$region{\"type\":\"weather\"}\\n$(block 0 100 live 0)$(block 500 1 zombie 7)" >"$work/new"
   "$bench" map "$work/new" | grep -q '10\.1 % of 1000 B, 2 blocks' || fail "a dump of a later version"
   ;;
+progress)
+  # A line that is written over where stderr is a terminal, nothing where it is none.
+  command -v script >/dev/null || skip "no script to make a terminal with"
+  script -qec "'$bench' fit '$traces/torch_llm_serve.ztrace'" /dev/null </dev/null >"$work/terminal" || fail "fit"
+  grep -q "$(printf '\r\033\\[K')replay 1, in [0-9]* bytes" "$work/terminal" || fail "no progress on a terminal"
+  grep -q "$(printf '\r\033\\[K')torch_llm_serve  *ratio 1\." "$work/terminal" || fail "the line is not taken away"
+  "$bench" fit "$traces/torch_unet_train.ztrace" 2>"$work/err" >/dev/null
+  [ ! -s "$work/err" ] || fail "progress in a file"
+  ;;
+usdt)
+  need meson ninja readelf
+  echo '#include <sys/sdt.h>' | $CC -E - >/dev/null 2>&1 || skip "no sys/sdt.h (systemtap-sdt-dev)"
+  meson setup "$work/build" "$source_root" -Dusdt=enabled -Dtests=disabled -Dbench=disabled >"$work/log" 2>&1 ||
+    { cat "$work/log" && fail "meson setup"; }
+  ninja -j1 -C "$work/build" examples/first >"$work/log" 2>&1 || { cat "$work/log" && fail "ninja"; }
+  "$work/build/examples/first" >/dev/null || fail "first"
+  readelf -n "$work/build/examples/first" | awk '/Provider: zcmem/ { getline; print $2 }' | sort -u | tr '\n' ' ' >"$work/probes"
+  [ "$(cat "$work/probes")" = 'alloc free resize ' ] || fail "these probes: $(cat "$work/probes")"
+  if readelf -n "$build_root/examples/first" 2>/dev/null | grep -q 'Provider: zcmem'; then
+    grep -q 'ZCMEM_USDT' "$build_root/build.ninja" || fail "probes that nobody asked for"
+  fi
+  ;;
 *) fail "no such case" ;;
 esac
