@@ -84,16 +84,17 @@ static void name_tag(char name[MAP_NAME], uint32_t tag) {
  * are not spent on what cannot be seen. Each further class ends at four times as much.
  */
 static uint64_t first_size(const struct map_weight *weights, size_t count) {
-  uint64_t total = 0, limit = 1024;
+  uint64_t limit = 1024;
+  double total = 0; /* which does not wrap */
   for (size_t i = 0; i < count; i++) {
-    total += weights[i].bytes / 128; /* no sum wraps */
+    total += (double)weights[i].bytes;
   }
-  for (uint64_t below = 0; limit < UINT64_C(1) << 40; limit *= 4) {
-    below = 0;
+  for (; limit < UINT64_C(1) << 40; limit *= 4) {
+    double below = 0;
     for (size_t i = 0; i < count; i++) {
-      below += weights[i].bytes <= limit ? weights[i].bytes / 128 : 0;
+      below += weights[i].bytes <= limit ? (double)weights[i].bytes : 0;
     }
-    if (below > total / 100) {
+    if (below >= total / 100) {
       break;
     }
   }
