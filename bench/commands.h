@@ -6,6 +6,8 @@
 int bench_command_replay(int argc, char **argv);
 int bench_command_fit(int argc, char **argv);
 int bench_command_convert(int argc, char **argv);
+int bench_command_shrink(int argc, char **argv);
+int bench_command_map(int argc, char **argv);
 int bench_command_pair(int argc, char **argv);
 int bench_command_steady(int argc, char **argv);
 int bench_command_sizes(int argc, char **argv);

@@ -119,6 +119,7 @@ static enum fit_result try_quanta(struct fit *fit, uint64_t quanta) {
   enum fit_result result = FIT_IMPOSSIBLE;
   enum zcmem_status status = facade_option ? open_hal(fit, quanta, &target) : open_heap(fit, quanta, &target);
   fit->replays++;
+  bench_progress("replay %" PRIu32 ", in %" PRIu64 " bytes", fit->replays, quanta * fit->quantum);
   if (status == ZCMEM_OK) {
     result = replay(fit, &target);
   } else {

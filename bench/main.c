@@ -31,6 +31,8 @@ static const struct {
     {"replay", bench_command_replay, false, "traces through the facade; check that no two blocks overlap; time it"},
     {"fit", bench_command_fit, false, "the smallest region in which a trace replays, over its peak of live bytes"},
     {"convert", bench_command_convert, false, "convert a trace between the text and the compact form"},
+    {"map", bench_command_map, false, "draw a dump, or a heap while a trace is replayed in it"},
+    {"shrink", bench_command_shrink, false, "make a trace that fails as small as it can be"},
 };
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])
 

@@ -5,6 +5,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 static bool csv_wanted;
 
@@ -15,11 +17,45 @@ void bench_report_begin(bool csv) {
   }
 }
 
+static bool progress_shown;
+
+void bench_progress(const char *format, ...) {
+  static int is_terminal = -1;
+  static struct timespec last;
+  struct timespec now;
+  if (is_terminal < 0) {
+    is_terminal = isatty(STDERR_FILENO);
+  }
+  if (!is_terminal || clock_gettime(CLOCK_MONOTONIC, &now) != 0 ||
+      (progress_shown && (now.tv_sec - last.tv_sec) * 1000 + (now.tv_nsec - last.tv_nsec) / 1000000 < 100)) {
+    return;
+  }
+  va_list list;
+  va_start(list, format);
+  fputs("\r\033[K", stderr);
+  vfprintf(stderr, format, list);
+  va_end(list);
+  fflush(stderr);
+  progress_shown = true;
+  last = now;
+}
+
+/* Takes the progress line away. */
+static void end_progress(void) {
+  if (progress_shown) {
+    fputs("\r\033[K", stderr);
+    fflush(stderr);
+    progress_shown = false;
+  }
+}
+
 bool bench_report_end(void) {
+  end_progress();
   return fflush(stdout) == 0 && !ferror(stdout);
 }
 
 void bench_text(const char *format, ...) {
+  end_progress();
   if (csv_wanted) {
     return;
   }
@@ -32,6 +68,7 @@ void bench_text(const char *format, ...) {
 
 void bench_error(const char *format, ...) {
   va_list list;
+  end_progress();
   fflush(stdout);
   fputs("zcmem-bench: ", stderr);
   va_start(list, format);

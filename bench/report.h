@@ -31,6 +31,12 @@ void bench_row_count(const char *workload, const char *parameters, const char *a
 void bench_row_spread(const char *workload, const char *parameters, const char *allocator, const char *metric,
                       const struct bench_spread *spread, int digits, const char *unit);
 
+/*
+ * What a long run has come to, on one line of a terminal that is written over and over, at most ten times a second;
+ * nothing where stderr is no terminal. What is printed next takes its place.
+ */
+void bench_progress(const char *format, ...) BENCH_PRINTF(1, 2);
+
 /* One line on stderr: "zcmem-bench: ...". */
 void bench_error(const char *format, ...) BENCH_PRINTF(1, 2);
 

@@ -15,6 +15,7 @@ void bench_trace_destroy(struct bench_trace *trace) {
   free(trace->events);
   free(trace->sizes);
   free(trace->live);
+  free(trace->tags);
   bench_trace_init(trace);
 }
 
@@ -57,6 +58,13 @@ static const char *reserve_block(struct bench_trace *trace) {
     return no_memory;
   }
   trace->live = live;
+  if (trace->tags) {
+    uint32_t *tags = resize_array(trace->tags, capacity, sizeof *tags);
+    if (!tags) {
+      return no_memory;
+    }
+    trace->tags = tags;
+  }
   trace->block_capacity = capacity;
   return NULL;
 }
@@ -75,6 +83,9 @@ const char *bench_trace_add_alloc(struct bench_trace *trace, uint64_t size) {
   uint32_t block = trace->block_count++;
   trace->sizes[block] = size;
   trace->live[block] = 1;
+  if (trace->tags) {
+    trace->tags[block] = 0;
+  }
   trace->events[trace->event_count++] = block << 1;
   if (++trace->live_blocks > trace->peak_blocks) {
     trace->peak_blocks = trace->live_blocks;
@@ -97,6 +108,23 @@ const char *bench_trace_add_free(struct bench_trace *trace, uint64_t block) {
   trace->live_blocks--;
   trace->events[trace->event_count++] = (uint32_t)block << 1 | BENCH_EVENT_FREE;
   return NULL;
+}
+
+const char *bench_trace_set_tag(struct bench_trace *trace, uint32_t block, uint32_t tag) {
+  if (!trace->tags && tag) {
+    trace->tags = calloc(trace->block_capacity, sizeof *trace->tags);
+    if (!trace->tags) {
+      return no_memory;
+    }
+  }
+  if (trace->tags) {
+    trace->tags[block] = tag;
+  }
+  return NULL;
+}
+
+uint32_t bench_trace_tag(const struct bench_trace *trace, uint32_t block) {
+  return trace->tags ? trace->tags[block] : 0;
 }
 
 uint64_t bench_trace_round(uint64_t size, uint64_t quantum) {

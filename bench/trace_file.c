@@ -10,6 +10,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+static bool parse_plain(const uint8_t *bytes, size_t size, struct bench_trace *trace, struct bench_trace_error *error) {
+  if (bench_trace_is_compact(bytes, size)) {
+    return bench_trace_parse_compact(bytes, size, trace, error);
+  }
+  if (bench_trace_is_events(bytes, size)) {
+    return bench_trace_parse_events(bytes, size, trace, error);
+  }
+  return bench_trace_parse_text(bytes, size, trace, error);
+}
+
 bool bench_trace_parse(const uint8_t *bytes, size_t size, struct bench_trace *trace, struct bench_trace_error *error) {
   if (bench_xz_recognise(bytes, size)) {
     uint8_t *plain;
@@ -20,15 +30,11 @@ bool bench_trace_parse(const uint8_t *bytes, size_t size, struct bench_trace *tr
       return false;
     }
     /* One layer only: xz in xz is no trace. */
-    bool good = bench_trace_is_compact(plain, plain_size) ? bench_trace_parse_compact(plain, plain_size, trace, error)
-                                                          : bench_trace_parse_text(plain, plain_size, trace, error);
+    bool good = parse_plain(plain, plain_size, trace, error);
     free(plain);
     return good;
   }
-  if (bench_trace_is_compact(bytes, size)) {
-    return bench_trace_parse_compact(bytes, size, trace, error);
-  }
-  return bench_trace_parse_text(bytes, size, trace, error);
+  return parse_plain(bytes, size, trace, error);
 }
 
 static uint8_t *read_file(const char *path, size_t *size) {
@@ -103,4 +109,5 @@ void bench_trace_name(const char *path, char *name, size_t size) {
   strip_ending(name, ".xz");
   strip_ending(name, ".trace");
   strip_ending(name, ".ztrace");
+  strip_ending(name, ".zev");
 }

@@ -184,6 +184,9 @@ enum zcmem_status zcmem_mem_alloc_batch(struct zcmem_hal *hal, uint32_t region, 
       zcmem__guard_fill(in->guard, addrs[i], items[i].size);
     }
   }
+  for (size_t i = 0; i < count && status != ZCMEM_ELOCK && zcmem__record_on(in); i++) {
+    zcmem__record_alloc(in, status, items[i].size, items[i].align, &addrs[i]);
+  }
   return status;
 }
 
@@ -234,6 +237,10 @@ enum zcmem_status zcmem_mem_free_batch(struct zcmem_hal *hal, const hal_addr_t *
     } else if (region == NULL) {
       note_answer(&tally, ZCMEM_ENOENT);
       i++;
+    } else if (ZCMEM__UNLIKELY(zcmem__record_on(region))) { /* one by one: each has its place in the sequence */
+      enum zcmem_status status = zcmem_mem_free(hal, addrs[i++]);
+      tally.freed += status == ZCMEM_OK;
+      note_answer(&tally, status);
     } else if (region->guard != NULL) {
       enum zcmem_status status = zcmem__guarded_free(region, addrs[i++], 0, false);
       note_answer(&tally, status);

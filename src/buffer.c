@@ -156,7 +156,15 @@ struct zcmem__buffer_rest zcmem__buffer_unuse(struct zcmem_buffers *buffers, uin
 }
 
 enum zcmem_status zcmem__buffer_finish(const struct zcmem__buffer_rest *rest) {
-  return rest->region == NULL ? ZCMEM_OK : zcmem__region_let_go(rest->region, rest->addr, rest->owned);
+  if (rest->region == NULL) {
+    return ZCMEM_OK;
+  }
+  uint32_t sequence = zcmem__record_sequence(rest->region);
+  enum zcmem_status status = zcmem__region_let_go(rest->region, rest->addr, rest->owned);
+  if (rest->owned && status == ZCMEM_OK) {
+    zcmem__record_ranged(rest->region, ZCMEM_EVENT_FREE, ZCMEM_OK, rest->addr, 0, sequence);
+  }
+  return status;
 }
 
 /* ------------------------------------------------------------------------------------------------- its life -- */

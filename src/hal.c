@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "gdb_script.h"
 #include "hal_impl.h"
 #include "keep.h"
 #include "move.h"
@@ -87,6 +88,7 @@ enum zcmem_status zcmem_hal_init(void *memory, size_t bytes, const struct zcmem_
   made->bounce_bytes = config->bounce_bytes == 0 ? ZCMEM__BOUNCE_MAX : config->bounce_bytes;
   made->lock_ops = config->lock == NULL ? *zcmem__lock_default() : *config->lock;
   made->flags = config->flags;
+  made->recording.regions = made->regions;
   if (config->allocator != NULL) {
     made->allocator = *config->allocator;
   }
@@ -205,6 +207,10 @@ static enum zcmem_status publish(struct zcmem_hal *hal, const struct zcmem_regio
   }
   if (status == ZCMEM_OK) {
     zcmem__keep_init(&hal->regions[count], config, depot);
+    hal->regions[count].recording = &hal->recording;
+    if (hal->recorded && depot != NULL) {
+      hal->regions[count].recorded = zcmem__keep_settle(&hal->regions[count], false) == ZCMEM_OK;
+    }
     zcmem__atomic_publish(&hal->count, count + 1);
   }
   zcmem__lock_drop(&hal->adding);

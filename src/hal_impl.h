@@ -12,6 +12,7 @@
 
 #include "atomic.h"
 #include "map.h"
+#include "record.h"
 #include "region.h"
 
 struct zcmem_hal {
@@ -25,6 +26,8 @@ struct zcmem_hal {
   struct zcmem_host_allocator allocator; /* alloc is NULL: none */
   void *owned;                           /* this memory itself, where it came from the allocator, or NULL */
   size_t owned_bytes;
+  struct zcmem__recording recording;
+  bool recorded;          /* regions that are added are recorded, too */
   uint32_t flags;         /* ZCMEM_HAL_* */
   struct zcmem_hal *next; /* of those that thread.c knows */
   char name[ZCMEM_NAME_MAX + 1];

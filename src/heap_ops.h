@@ -46,6 +46,13 @@ ZCMEM__HOT bool zcmem__heap_extent(const struct zcmem_heap *heap, hal_addr_t any
   return (ZCMEM__GET(block->use) & ZCMEM__STATE) == ZCMEM__LIVE;
 }
 
+/*
+ * The blocks that start at `from` or behind it, free ones too, in the order of addresses; how many: at most `most`, and
+ * 0 from the heap's end on.
+ */
+uint32_t zcmem__heap_list(const struct zcmem_heap *heap, hal_addr_t from, struct zcmem_block_info *infos,
+                          uint32_t most);
+
 /* Bytes that are not free. */
 ZCMEM__INLINE hal_size_t zcmem__heap_in_use(const struct zcmem_heap *heap) {
   return zcmem__heap_bytes_of(heap, heap->at.quanta - heap->free_quanta);

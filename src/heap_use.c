@@ -56,20 +56,35 @@ enum zcmem_status zcmem_heap_get_info(const struct zcmem_heap *heap, struct zcme
   return ZCMEM_OK;
 }
 
+static uint32_t next_of(const struct zcmem_heap *heap, uint32_t id) {
+  return zcmem__link_id(zcmem__block_const(heap, id)->next);
+}
+
 enum zcmem_status zcmem_heap_walk(const struct zcmem_heap *heap,
                                   bool (*visit)(void *ctx, const struct zcmem_block_info *info), void *ctx) {
   if (heap == NULL || visit == NULL) {
     return ZCMEM_EINVAL;
   }
   struct zcmem_block_info info;
-  uint32_t id = ZCMEM__NIL;
-  while ((id = zcmem__link_id(zcmem__block_const(heap, id)->next)) != ZCMEM__NIL) {
+  for (uint32_t id = next_of(heap, ZCMEM__NIL); id != ZCMEM__NIL; id = next_of(heap, id)) {
     fill_info(heap, id, &info);
     if (!visit(ctx, &info)) {
       break;
     }
   }
   return ZCMEM_OK;
+}
+
+uint32_t zcmem__heap_list(const struct zcmem_heap *heap, hal_addr_t from, struct zcmem_block_info *infos,
+                          uint32_t most) {
+  uint32_t id = holder(heap, from), count = 0;
+  if (id != ZCMEM__NIL && zcmem__heap_addr(heap, zcmem__block_const(heap, id)->start) < from) {
+    id = next_of(heap, id);
+  }
+  for (; id != ZCMEM__NIL && count < most; id = next_of(heap, id)) {
+    fill_info(heap, id, &infos[count++]);
+  }
+  return count;
 }
 
 enum zcmem_status zcmem_heap_set_tag(struct zcmem_heap *heap, hal_addr_t addr, uint32_t tag) {

@@ -34,13 +34,19 @@ static enum zcmem_status alloc_skewed(struct zcmem_hal *hal, uint32_t index, hal
     return status;
   }
   zcmem__atomic_change(&region->version);
+  hal_addr_t whole = at;
   status = zcmem_heap_free(region->heap, at);
   if (status == ZCMEM_OK) {
     at += (0 - (at + skew)) & (align - 1);
     status = zcmem_heap_reserve(region->heap, at, size);
   }
   zcmem__atomic_changed(&region->version);
+  uint32_t sequence = zcmem__record_sequence(region);
   zcmem__lock_drop(&region->lock);
+  zcmem__record_ranged(region, ZCMEM_EVENT_FREE, ZCMEM_OK, whole, 0, sequence);
+  if (zcmem__record_on(region)) {
+    zcmem__record_alloc(region, status, size, align, &at);
+  }
   if (status == ZCMEM_OK) {
     *addr = at;
   }
@@ -87,6 +93,7 @@ static enum zcmem_status shrink_to_nothing(struct zcmem__region *region, hal_add
   (void)zcmem_heap_pin(region->heap, addr);
   zcmem__atomic_changed(&region->version);
   zcmem__lock_drop(&region->lock);
+  zcmem__record(region, ZCMEM_EVENT_RESIZE, status, addr, 0);
   return status;
 }
 
@@ -321,7 +328,9 @@ enum zcmem_status zcmem__host_block_end(const struct zcmem__host_block *doomed) 
     (void)zcmem__region_end_locked(region, doomed->addr);
   }
   (void)zcmem__region_end_locked(region, doomed->addr);
+  uint32_t sequence = zcmem__record_sequence(region);
   zcmem__lock_drop(&region->lock);
+  zcmem__record_ranged(region, ZCMEM_EVENT_FREE, ZCMEM_OK, doomed->addr, 0, sequence);
   return unmapped;
 }
 

@@ -450,6 +450,8 @@ void zcmem__magazines_settle(struct zcmem__region *region) {
     region->heap->slack += at->slack;
     region->stats.allocations += at->allocations;
     region->stats.frees += at->frees;
+    region->stats.magazine_hits += at->allocations;
+    region->stats.magazine_frees += at->frees;
     at->slack = 0;
     at->quick -= at->allocations;
     at->allocations = 0;

@@ -5,6 +5,7 @@
 #include "guarded.h"
 #include "heap_ops.h"
 #include "mem_impl.h"
+#include "probe.h"
 
 /* ------------------------------------------------------------------------------------------- with the lock -- */
 
@@ -68,6 +69,9 @@ ZCMEM__INLINE enum zcmem_status end_alloc(struct zcmem__region *region, hal_size
 #endif
   zcmem__region_note_alloc(region, status, &region->stats.allocations);
   zcmem__lock_drop(&region->lock);
+  if (ZCMEM__UNLIKELY(zcmem__record_on(region))) {
+    zcmem__record_alloc(region, status, size, align, addr);
+  }
   return status;
 }
 
@@ -95,7 +99,11 @@ static enum zcmem_status end_free(struct zcmem__region *region, hal_addr_t addr,
   }
   zcmem__atomic_changed(&region->version);
   zcmem__mem_count_free(region, status, deferred);
+  uint32_t sequence = zcmem__record_sequence(region);
   zcmem__lock_drop(&region->lock);
+  if (ZCMEM__UNLIKELY(zcmem__record_on(region))) {
+    zcmem__record_free(region, status, addr, deferred, sequence);
+  }
   return status;
 }
 
@@ -238,7 +246,9 @@ static enum zcmem_status free_in(struct zcmem_hal *hal, hal_addr_t addr, bool ma
 enum zcmem_status zcmem_mem_alloc(struct zcmem_hal *hal, uint32_t region, hal_size_t size, hal_size_t align,
                                   hal_addr_t *addr) {
   struct zcmem__region *in = hal == NULL ? NULL : zcmem__hal_region(hal, region);
-  return in == NULL ? ZCMEM_EINVAL : alloc_in(hal, in, size, align, addr);
+  enum zcmem_status status = in == NULL ? ZCMEM_EINVAL : alloc_in(hal, in, size, align, addr);
+  ZCMEM__PROBE_ALLOC(in, size, align, status, addr);
+  return status;
 }
 
 enum zcmem_status zcmem_mem_alloc_preferred(struct zcmem_hal *hal, const uint32_t *regions, uint32_t count,
@@ -254,6 +264,7 @@ enum zcmem_status zcmem_mem_alloc_preferred(struct zcmem_hal *hal, const uint32_
   }
   for (uint32_t i = 0; i < count; i++) {
     status = alloc_in(hal, &hal->regions[regions[i]], size, align, addr);
+    ZCMEM__PROBE_ALLOC(&hal->regions[regions[i]], size, align, status, addr);
     if (status == ZCMEM_OK) {
       break;
     }
@@ -270,6 +281,7 @@ enum zcmem_status zcmem_mem_alloc_kind(struct zcmem_hal *hal, uint32_t kind, hal
       continue;
     }
     status = alloc_in(hal, &hal->regions[i], size, align, addr);
+    ZCMEM__PROBE_ALLOC(&hal->regions[i], size, align, status, addr);
     if (status == ZCMEM_OK) {
       break;
     }
@@ -278,11 +290,15 @@ enum zcmem_status zcmem_mem_alloc_kind(struct zcmem_hal *hal, uint32_t kind, hal
 }
 
 enum zcmem_status zcmem_mem_free(struct zcmem_hal *hal, hal_addr_t addr) {
-  return free_in(hal, addr, false);
+  enum zcmem_status status = free_in(hal, addr, false);
+  ZCMEM__PROBE_FREE(addr, status);
+  return status;
 }
 
 enum zcmem_status zcmem_mem_free_deferred(struct zcmem_hal *hal, hal_addr_t addr) {
-  return free_in(hal, addr, true);
+  enum zcmem_status status = free_in(hal, addr, true);
+  ZCMEM__PROBE_FREE(addr, status);
+  return status;
 }
 
 /*
@@ -374,7 +390,10 @@ enum zcmem_status zcmem_mem_resize(struct zcmem_hal *hal, hal_addr_t addr, hal_s
   }
 #endif
   zcmem__region_note_alloc(region, status, &region->stats.resizes);
+  uint32_t sequence = zcmem__record_sequence(region);
   zcmem__lock_drop(&region->lock);
+  zcmem__record_ranged(region, ZCMEM_EVENT_RESIZE, status, addr, size, sequence);
+  ZCMEM__PROBE_RESIZE(addr, size, status);
   return status;
 }
 
@@ -394,6 +413,7 @@ enum zcmem_status zcmem_mem_pin(struct zcmem_hal *hal, hal_addr_t addr) {
   }
   status = zcmem_heap_pin(region->heap, addr);
   zcmem__lock_drop(&region->lock);
+  zcmem__record(region, ZCMEM_EVENT_PIN, status, addr, 0);
   return status;
 }
 
@@ -404,6 +424,8 @@ enum zcmem_status zcmem_mem_unpin(struct zcmem_hal *hal, hal_addr_t addr) {
     return status;
   }
   status = zcmem__region_unpin_locked(region, addr);
+  uint32_t sequence = zcmem__record_sequence(region);
   zcmem__lock_drop(&region->lock);
+  zcmem__record_ranged(region, ZCMEM_EVENT_UNPIN, status, addr, 0, sequence);
   return status;
 }

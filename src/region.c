@@ -71,6 +71,7 @@ enum zcmem_status zcmem__region_init(struct zcmem__region *region, const struct 
     zcmem__guard_init(&region->hardening, config, region->heap);
     region->guard = &region->hardening;
   }
+  region->recorded = false;
   memset(&region->stats, 0, sizeof region->stats);
   memset(region->moved, 0, sizeof region->moved);
   return ZCMEM_OK;

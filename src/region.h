@@ -30,7 +30,8 @@
 extern _Thread_local char zcmem__self __attribute__((tls_model("initial-exec")));
 #endif
 
-struct zcmem__depot; /* magazine.h */
+struct zcmem__depot;     /* magazine.h */
+struct zcmem__recording; /* record.h */
 
 struct zcmem__region {
   alignas(64) hal_addr_t base; /* the range as configured: base ... base + size - 1 belongs to no other region */
@@ -53,12 +54,14 @@ struct zcmem__region {
   hal_size_t quantum;
   hal_size_t cache_line; /* 0: none */
   uint32_t max_blocks;
+  struct zcmem__recording *recording; /* the HAL's */
   char name[ZCMEM_NAME_MAX + 1];
   bool owns_image; /* it came from the HAL's allocator */
   size_t image_bytes;
   /* From here on all changes often; what stands above is read by threads that take no lock. */
   alignas(64) struct zcmem__atomic_u32 version; /* of the heap's blocks; odd while they change */
   struct zcmem_region_stats stats; /* the counters; the members from in_use on but peak are filled in when asked for */
+  bool recorded;                   /* magazines are revoked as long as it is */
   struct zcmem__lock lock;
   struct zcmem__guard hardening;
   struct zcmem__moved_line moved[ZCMEM__MOVED_LINES]; /* by transfers that took no lock: to be added to the stats */

@@ -2,9 +2,18 @@
 /*
  * What can be asked about a region's state: figures that belong together, and whether all invariants hold.
  */
+#include "stats.h"
 #include "hal_impl.h"
 #include "keep.h"
 #include <string.h>
+
+uint64_t zcmem__fragmentation(uint64_t available, uint64_t largest) {
+  while (available >> 40 != 0) { /* a fraction keeps its value, and a product its 64 bits */
+    available >>= 1;
+    largest >>= 1;
+  }
+  return available == 0 ? 0 : (available - largest) * 1000000u / available;
+}
 
 static enum zcmem_status snapshot(struct zcmem__region *region, struct zcmem_region_stats *stats) {
   struct zcmem_heap_info info = {0};
@@ -35,6 +44,8 @@ static enum zcmem_status snapshot(struct zcmem__region *region, struct zcmem_reg
   stats->requested -= kept; /* what is in quarantine has no slack */
   stats->live -= kept_blocks;
   stats->available += kept;
+  stats->free_blocks = info.free_blocks;
+  stats->fragmentation = zcmem__fragmentation(stats->available, stats->largest);
   return status;
 }
 

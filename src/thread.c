@@ -99,7 +99,7 @@ static void let_go_region(struct zcmem__region *region) {
  * that was just about to enter its own, and would have found them revoked, will not leave them.
  */
 static void inherit_region(struct zcmem__region *region) {
-  zcmem__atomic_publish(&region->revoked, 1);
+  zcmem__atomic_publish(&region->revoked, region->recorded ? 2 : 1);
   for (struct zcmem__magazines *at = region->depot->all; at != NULL; at = at->next) {
     if (at->owner != self()) {
       at->owner = NULL;

@@ -50,7 +50,9 @@ enum zcmem_status zcmem_mem_read(struct zcmem_hal *hal, void *dst, hal_addr_t sr
   if (status != ZCMEM_OK) {
     return status;
   }
-  return end(&use, size, ZCMEM__MOVED_READ, zcmem__move_read(use.region, dst, src, size));
+  status = end(&use, size, ZCMEM__MOVED_READ, zcmem__move_read(use.region, dst, src, size));
+  zcmem__record(use.region, ZCMEM_EVENT_READ, status, src, size);
+  return status;
 }
 
 enum zcmem_status zcmem_mem_write(struct zcmem_hal *hal, hal_addr_t dst, const void *src, hal_size_t size) {
@@ -65,7 +67,9 @@ enum zcmem_status zcmem_mem_write(struct zcmem_hal *hal, hal_addr_t dst, const v
   if (status != ZCMEM_OK) {
     return status;
   }
-  return end(&use, size, ZCMEM__MOVED_WRITTEN, zcmem__move_write(use.region, dst, src, size));
+  status = end(&use, size, ZCMEM__MOVED_WRITTEN, zcmem__move_write(use.region, dst, src, size));
+  zcmem__record(use.region, ZCMEM_EVENT_WRITE, status, dst, size);
+  return status;
 }
 
 enum zcmem_status zcmem_mem_fill(struct zcmem_hal *hal, hal_addr_t dst, const void *pattern, hal_size_t pattern_size,
@@ -95,7 +99,9 @@ enum zcmem_status zcmem_mem_fill(struct zcmem_hal *hal, hal_addr_t dst, const vo
     return status;
   }
   status = zcmem__move_fill(region, dst, pattern, (size_t)used, size, hal->bounce_bytes);
-  return end(&use, size, ZCMEM__MOVED_FILLED, status);
+  status = end(&use, size, ZCMEM__MOVED_FILLED, status);
+  zcmem__record(region, ZCMEM_EVENT_FILL, status, dst, size);
+  return status;
 }
 
 static enum zcmem_status copy_in_one(const struct zcmem_hal *hal, struct zcmem__region *region, hal_addr_t dst,
@@ -151,8 +157,16 @@ enum zcmem_status zcmem_mem_copy(struct zcmem_hal *hal, hal_addr_t dst, hal_addr
   if (dst_region == NULL) {
     return refuse(hal, src, ZCMEM_ENOENT);
   }
-  if (dst_region == src_region) {
-    return copy_in_one(hal, dst_region, dst, src, size);
+  enum zcmem_status status = dst_region == src_region ? copy_in_one(hal, dst_region, dst, src, size)
+                                                      : copy_between(hal, dst_region, dst, src_region, src, size);
+  if (ZCMEM__UNLIKELY(zcmem__record_on(dst_region))) {
+    const struct zcmem_event event = {.kind = ZCMEM_EVENT_COPY,
+                                      .status = status,
+                                      .sequence = zcmem__record_sequence(dst_region),
+                                      .addr = dst,
+                                      .other = src,
+                                      .size = size};
+    zcmem__record_tell(dst_region, &event);
   }
-  return copy_between(hal, dst_region, dst, src_region, src, size);
+  return status;
 }

@@ -179,6 +179,7 @@ enum zcmem_status zcmem_mem_map(struct zcmem_hal *hal, hal_addr_t addr, hal_size
   }
   if (region->host != NULL) {
     *host = zcmem__region_pointer(region, addr);
+    zcmem__record(region, ZCMEM_EVENT_MAP, ZCMEM_OK, addr, size);
     return ZCMEM_OK;
   }
   /* A range larger than the host's address space cannot be mapped either. */
@@ -187,7 +188,9 @@ enum zcmem_status zcmem_mem_map(struct zcmem_hal *hal, hal_addr_t addr, hal_size
   }
   struct zcmem__mapping wanted = {.flags = flags, .region = region, .addr = addr, .size = size};
   status = map_on_demand(hal, &wanted, host);
-  return status == ZCMEM_OK ? ZCMEM_OK : unpin_failed(region, addr, status);
+  status = status == ZCMEM_OK ? ZCMEM_OK : unpin_failed(region, addr, status);
+  zcmem__record(region, ZCMEM_EVENT_MAP, status, addr, size);
+  return status;
 }
 
 /* ELOCK: the block stays in use. */
@@ -197,7 +200,9 @@ static enum zcmem_status unpin(struct zcmem__region *region, hal_addr_t addr) {
     return status;
   }
   status = unpin_locked(region, addr);
+  uint32_t sequence = zcmem__record_sequence(region);
   zcmem__lock_drop(&region->lock);
+  zcmem__record_ranged(region, ZCMEM_EVENT_UNMAP, status, addr, 0, sequence);
   return status;
 }
 

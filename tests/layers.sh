@@ -10,7 +10,7 @@
 . "$(dirname "$0")/common.sh"
 cd "$source_root"
 
-public_order='types version heap hal hardening host_device buffer malloc ti_malloc zcmem'
+public_order='types version heap hal hardening host_device buffer malloc debug ti_malloc zcmem'
 core_public='types version heap'
 freestanding='float iso646 limits stdalign stdarg stdbool stddef stdint stdnoreturn'
 
@@ -76,7 +76,7 @@ grep -H '^ *# *include' src/*.[ch] include/zcmem/*.h |
         } else if (from[i] in core_file) {
           if (!member(stem(to[i]), freestanding)) complain(from[i] " belongs to the core and includes <" to[i] ">")
         } else if (kind[me] != "hosted" && kind[me] != "threads" && kind[me] != "tools") {
-          if (to[i] != "string.h" && to[i] != "stdatomic.h" && !member(stem(to[i]), freestanding))
+          if (to[i] != "string.h" && to[i] != "stdatomic.h" && (me != "probe" || to[i] != "sys/sdt.h") && !member(stem(to[i]), freestanding))
             complain(from[i] " is not among the hosted files and includes <" to[i] ">")
         }
       }

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "../bench/trace.h"
+#include <zcmem/debug.h>
 
 static bool parse(const void *bytes, size_t size, struct bench_trace *trace, struct bench_trace_error *error) {
   bench_trace_init(trace);
@@ -319,6 +320,104 @@ static void names_lose_their_endings(void **state) {
   }
 }
 
+/* ------------------------------------------------------------------------------------------------------ events -- */
+
+struct file {
+  uint8_t bytes[1 << 17];
+  size_t size;
+};
+static struct file file;
+
+static void begin_file(void) {
+  memcpy(file.bytes, ZCMEM_EVENT_MAGIC, 5);
+  file.size = 5;
+}
+
+static void put_event(uint32_t kind, uint32_t sequence, uint32_t region, uint64_t addr, uint64_t size, uint32_t tag) {
+  const struct zcmem_event event = {
+      .kind = kind, .sequence = sequence, .region = region, .addr = addr, .size = size, .tag = tag};
+  assert_true(file.size + ZCMEM_EVENT_BYTES <= sizeof file.bytes);
+  file.size += zcmem_event_encode(&event, file.bytes + file.size);
+}
+
+static void expect_text(const char *text) {
+  struct bench_trace trace;
+  struct bench_trace_error error;
+  size_t size = 0;
+  assert_true(parse(file.bytes, file.size, &trace, &error));
+  uint8_t *written = bench_trace_format_text(&trace, &size);
+  assert_non_null(written);
+  assert_int_equal(size, strlen(text));
+  assert_memory_equal(written, text, size);
+  free(written);
+  bench_trace_destroy(&trace);
+}
+
+static void events_become_a_trace(void **state) {
+  struct bench_trace trace;
+  struct bench_trace_error error;
+  struct zcmem_event refused = {.kind = ZCMEM_EVENT_ALLOC, .status = ZCMEM_ENOSPC, .sequence = 9, .size = 7};
+  (void)state;
+  begin_file();
+  expect_refusal(file.bytes, file.size);                      /* nothing in it */
+  put_event(ZCMEM_EVENT_FREE, UINT32_MAX - 3, 0, 4096, 0, 0); /* of a block from before the recording */
+  expect_refusal(file.bytes, file.size);
+  /* Threads write in another order than things happened, and the sequence wraps. */
+  put_event(ZCMEM_EVENT_ALLOC, 1, 0, 4096, 300, 0);
+  put_event(ZCMEM_EVENT_FREE, 0, 0, 4096, 0, 0);
+  put_event(ZCMEM_EVENT_ALLOC, UINT32_MAX - 1, 0, 4096, 100, 0);
+  put_event(ZCMEM_EVENT_ALLOC, UINT32_MAX, 1, 4096, 200, 0); /* the same address in another region */
+  expect_text("a 0 100\na 1 200\nf 0\na 2 300\n");
+  put_event(ZCMEM_EVENT_TAG, 2, 0, 4096, 0, 77);
+  put_event(ZCMEM_EVENT_RESIZE, 3, 0, 4096, 300, 0); /* to the size that it has: nothing */
+  put_event(ZCMEM_EVENT_RESIZE, 4, 0, 4096, 400, 0);
+  put_event(ZCMEM_EVENT_PIN, 5, 0, 4096, 0, 0);
+  put_event(ZCMEM_EVENT_FREE_DEFERRED, 6, 1, 4096, 0, 0);
+  put_event(ZCMEM_EVENT_ALLOC, 7, 0, 4096, 500, 0); /* a free that was not seen */
+  put_event(99, 8, 0, 4096, 0, 0);                  /* a kind of a later version */
+  file.size += zcmem_event_encode(&refused, file.bytes + file.size);
+  expect_text("a 0 100\na 1 200\nf 0\na 2 300\nf 2\na 3 400\nf 1\nf 3\na 4 500\n");
+  assert_true(parse(file.bytes, file.size, &trace, &error));
+  assert_int_equal(bench_trace_tag(&trace, 0), 0);
+  assert_int_equal(bench_trace_tag(&trace, 2), 77);
+  assert_int_equal(bench_trace_tag(&trace, 3), 77); /* a resize keeps it */
+  bench_trace_destroy(&trace);
+  file.size--; /* the last one is cut: all others are good */
+  expect_text("a 0 100\na 1 200\nf 0\na 2 300\nf 2\na 3 400\nf 1\nf 3\na 4 500\n");
+  file.bytes[20] ^= 1;
+  assert_false(parse(file.bytes, file.size, &trace, &error));
+  assert_string_equal(error.what, "not an event");
+  assert_string_equal(error.unit, "byte");
+  bench_trace_destroy(&trace);
+}
+
+/* Of many blocks, at random places that are used again and again, each is freed as the one that it is. */
+static void many_events_become_a_trace(void **state) {
+  enum { PLACES = 300, EVENTS = 5000 };
+  static uint32_t block_at[PLACES];
+  static char text[EVENTS * 24];
+  size_t used = 0;
+  uint32_t blocks = 0;
+  uint64_t random = seed();
+  (void)state;
+  begin_file();
+  memset(block_at, 0, sizeof block_at);
+  for (uint32_t i = 0; i < EVENTS; i++) {
+    uint32_t place = (uint32_t)(next_random(&random) % PLACES), size = (uint32_t)(next_random(&random) % 5000);
+    uint64_t addr = UINT64_C(0x7f0000000000) + place / 2 * UINT64_C(0x10000);
+    if (block_at[place] != 0) {
+      put_event(ZCMEM_EVENT_FREE, i, place % 2, addr, 0, 0);
+      used += (size_t)snprintf(text + used, sizeof text - used, "f %u\n", (unsigned)block_at[place] - 1);
+      block_at[place] = 0;
+    } else {
+      put_event(ZCMEM_EVENT_ALLOC, i, place % 2, addr, size, 0);
+      used += (size_t)snprintf(text + used, sizeof text - used, "a %u %u\n", (unsigned)blocks, (unsigned)size);
+      block_at[place] = ++blocks;
+    }
+  }
+  expect_text(text);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(text_is_read),
@@ -328,6 +427,8 @@ int main(void) {
       cmocka_unit_test(every_changed_byte_is_noticed),
       cmocka_unit_test(bad_content_is_refused),
       cmocka_unit_test(random_content_is_never_misread),
+      cmocka_unit_test(events_become_a_trace),
+      cmocka_unit_test(many_events_become_a_trace),
       cmocka_unit_test(names_lose_their_endings),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -225,6 +225,11 @@ struct zcmem_region_stats {
   uint64_t live;              /* blocks live now */
   uint64_t available;         /* free bytes */
   uint64_t largest;           /* largest request that would succeed now */
+  uint64_t free_blocks;       /* free blocks that available is made of */
+  uint64_t fragmentation;     /* external: how much of what is free no single request can have, in millionths:
+                                 1000000 * (1 - largest / available); 0 where nothing is free */
+  uint64_t magazine_hits;     /* of the allocations: served by a thread's magazines without the lock */
+  uint64_t magazine_frees;    /* of the frees: taken by a thread's magazines without the lock */
 };
 
 /* ------------------------------------------------------------------------------------------------ the device -- */
