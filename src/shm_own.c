@@ -200,6 +200,12 @@ static enum zcmem_status check_part(struct zcmem__shm_part *part) {
   for (uint32_t id = ZCMEM__ID; status == ZCMEM_OK && id < heap->next_id; id += ZCMEM__ID) {
     status = check_block(part, id) ? ZCMEM_OK : ZCMEM_ECORRUPT;
   }
+  for (uint32_t slot = 1; status == ZCMEM_OK && slot <= part->shm->slots; slot++) {
+    if (zcmem__atomic_acquire(&part->shm->area->slot[slot - 1].state) != ZCMEM__SLOT_FREE &&
+        !zcmem__shm_slots_unused(part, slot, heap->next_id / ZCMEM__ID, false)) {
+      status = ZCMEM_ECORRUPT;
+    }
+  }
   zcmem__shm_lock_drop(part);
   return status;
 }

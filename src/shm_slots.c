@@ -18,6 +18,7 @@
 #define STAT_BYTES 1024u
 #define STAT_THREADS 20 /* fields of /proc/PID/stat, counted from 1 */
 #define STAT_START 22
+#define CHUNK 1024u /* entries of a row that are read at once */
 #define PATIENCE 10 /* seconds */
 
 static pthread_once_t forks_once = PTHREAD_ONCE_INIT;
@@ -130,18 +131,31 @@ void zcmem__shm_slots_unlock(struct zcmem_shm *shm) {
   (void)pthread_mutex_unlock(&shm->area->mutex);
 }
 
+bool zcmem__shm_slots_unused(const struct zcmem__shm_part *part, uint32_t slot, uint64_t from, bool clear) {
+  uint32_t *row = part->uses + (slot - 1u) * part->row;
+  uint32_t chunk[CHUNK];
+  bool empty = true;
+  for (uint64_t done = from, count; done < part->row && (empty || clear); done += count) {
+    count = part->row - done < CHUNK ? part->row - done : CHUNK;
+    const off_t at = (off_t)((char *)(row + done) - (char *)part->shm->area);
+    if (pread(part->shm->fd, chunk, count * sizeof chunk[0], at) != (ssize_t)(count * sizeof chunk[0])) {
+      memcpy(chunk, row + done, count * sizeof chunk[0]);
+    }
+    for (uint64_t i = 0; i < count; i++) {
+      empty = empty && chunk[i] == 0;
+      if (clear && chunk[i] != 0) {
+        ZCMEM__PUT(row[done + i], 0u);
+      }
+    }
+  }
+  return empty;
+}
+
 /* The row of a slot that is free is empty, but in an area that nobody checked. */
 static void own_uses(struct zcmem_shm *shm, uint32_t slot) {
   for (uint32_t i = 0; i < shm->regions; i++) {
-    struct zcmem__shm_part *part = &shm->part[i];
-    uint32_t *row = part->uses + (slot - 1u) * part->row;
-    const uint64_t used = ZCMEM__GET(part->shared.heap->next_id) / ZCMEM__ID;
-    for (uint64_t k = 0; k < used && k < part->row; k++) {
-      if (row[k] != 0) {
-        ZCMEM__PUT(row[k], 0u);
-      }
-    }
-    part->shared.uses = row;
+    (void)zcmem__shm_slots_unused(&shm->part[i], slot, 0, true);
+    shm->part[i].shared.uses = shm->part[i].uses + (slot - 1u) * shm->part[i].row;
   }
 }
 

@@ -53,6 +53,12 @@ bool zcmem__shm_slots_enter(struct zcmem_shm *shm);
 /* Whether this is a child of the process that opened the area, and has made no call since. */
 bool zcmem__shm_slots_forked(const struct zcmem_shm *shm);
 
+/*
+ * Whether the slot's row says of no descriptor from number `from` on that it is used; clear: from then on it does not.
+ * It is read from the file, since a look at memory that nobody has touched would take pages.
+ */
+bool zcmem__shm_slots_unused(const struct zcmem__shm_part *part, uint32_t slot, uint64_t from, bool clear);
+
 /* The process of a slot. */
 struct zcmem_shm_process zcmem__shm_slots_describe(const struct zcmem__shm_slot *slots, uint32_t slot);
 #endif
