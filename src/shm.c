@@ -259,11 +259,14 @@ static enum zcmem_status read_plan(struct zcmem_shm *shm, struct zcmem__shm_plan
 }
 
 static enum zcmem_status check_area(const struct zcmem_shm *shm, const struct zcmem__shm_plan *plan) {
-  bool valid = zcmem__shm_lock_valid(&shm->area->mutex);
-  for (uint32_t i = 0; i < shm->regions && valid; i++) {
-    valid = zcmem__shm_lock_valid(shm->part[i].mutex) && zcmem__shm_heap_valid(plan, i, shm->part[i].shared.heap);
+  enum zcmem_status status = zcmem__shm_lock_check(&shm->area->mutex);
+  for (uint32_t i = 0; i < shm->regions && status == ZCMEM_OK; i++) {
+    status = zcmem__shm_lock_check(shm->part[i].mutex);
+    if (status == ZCMEM_OK && !zcmem__shm_heap_valid(plan, i, shm->part[i].shared.heap)) {
+      status = ZCMEM_ECORRUPT;
+    }
   }
-  return valid ? ZCMEM_OK : ZCMEM_ECORRUPT;
+  return status;
 }
 
 /* Which access is which region's. */

@@ -19,19 +19,19 @@ enum zcmem_status zcmem__shm_lock_make(pthread_mutex_t *mutex) {
   return made ? ZCMEM_OK : ZCMEM_ELOCK;
 }
 
-bool zcmem__shm_lock_valid(const pthread_mutex_t *mutex) {
+enum zcmem_status zcmem__shm_lock_check(const pthread_mutex_t *mutex) {
 #ifdef __GLIBC__
   /* What tells its kind never changes; a mutex of another kind could wait for ever, or not exclude anybody. */
   pthread_mutex_t model;
-  bool same = zcmem__shm_lock_make(&model) == ZCMEM_OK;
-  if (same) {
-    same = mutex->__data.__kind == model.__data.__kind;
+  enum zcmem_status status = zcmem__shm_lock_make(&model);
+  if (status == ZCMEM_OK) {
+    status = mutex->__data.__kind == model.__data.__kind ? ZCMEM_OK : ZCMEM_ECORRUPT;
     (void)pthread_mutex_destroy(&model);
   }
-  return same;
+  return status;
 #else
   (void)mutex;
-  return true;
+  return ZCMEM_OK;
 #endif
 }
 

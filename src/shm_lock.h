@@ -12,8 +12,8 @@
 /* Makes a mutex in the area: shared between processes, robust. ELOCK. */
 enum zcmem_status zcmem__shm_lock_make(pthread_mutex_t *mutex);
 
-/* Whether it looks like one that zcmem__shm_lock_make made, as far as anybody can tell. */
-bool zcmem__shm_lock_valid(const pthread_mutex_t *mutex);
+/* Whether it looks like one that zcmem__shm_lock_make made, as far as anybody can tell: else ECORRUPT. ELOCK. */
+enum zcmem_status zcmem__shm_lock_check(const pthread_mutex_t *mutex);
 
 /* The lock of the part, for its region of the HAL. */
 void zcmem__shm_lock_open(struct zcmem__shm_part *part, struct zcmem__lock *lock);
