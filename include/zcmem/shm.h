@@ -170,7 +170,8 @@ struct zcmem_shm_reaped {
 /*
  * Gives back what processes left that are gone: their pins and transfers end, and their blocks are freed unless others
  * use them. Gone is a process that closed the area, one whose pid nobody has or somebody has who began at another time,
- * and a zombie that waits for its parent. A process of which nothing can be told is none.
+ * and a zombie that waits for its parent. One of which nothing can be told is not gone. All processes of an area are to
+ * be in one pid namespace: who is in another one is not seen, and taken for gone.
  *
  * OK: *reaped (may be NULL) is what was done. EINVAL iff shm is NULL. ELOCK iff a lock failed: then part of it is done.
  * Cost: for each process that is gone a look at each descriptor of each region, in steps of 64 under its lock. One reap
