@@ -19,6 +19,7 @@
 #define STAT_THREADS 20 /* fields of /proc/PID/stat, counted from 1 */
 #define STAT_START 22
 #define CHUNK 1024u /* entries of a row that are read at once */
+#define SPINS 5u    /* looks at a lock before going to sleep, each after twice as long */
 #define PATIENCE 10 /* seconds */
 
 static pthread_once_t forks_once = PTHREAD_ONCE_INIT;
@@ -101,11 +102,23 @@ struct zcmem_shm_process zcmem__shm_slots_describe(const struct zcmem__shm_slot 
 
 /* --------------------------------------------------------------------------------------------------- the slots -- */
 
+/* As glibc's adaptive mutexes, none of which is robust: the lock is held so shortly that it pays to look again. */
+static int lock_soon(pthread_mutex_t *mutex) {
+  int result = pthread_mutex_trylock(mutex);
+  for (uint32_t turn = 0; result == EBUSY && turn < SPINS; turn++) {
+    for (uint32_t i = 0; i < 8u << turn; i++) {
+      zcmem__bits_pause();
+    }
+    result = pthread_mutex_trylock(mutex);
+  }
+  return result == EBUSY ? pthread_mutex_lock(mutex) : result;
+}
+
 bool zcmem__shm_slots_take(struct zcmem_shm *shm, pthread_mutex_t *mutex, bool *repair) {
   struct timespec until;
   int result;
   if (ZCMEM__LIKELY(zcmem__atomic_acquire(&shm->slot) != 0)) {
-    result = pthread_mutex_lock(mutex);
+    result = lock_soon(mutex);
   } else if (clock_gettime(CLOCK_REALTIME, &until) == 0) {
     until.tv_sec += PATIENCE;
     result = pthread_mutex_timedlock(mutex, &until);

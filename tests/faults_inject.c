@@ -107,6 +107,8 @@ int __wrap_pthread_mutex_destroy(pthread_mutex_t *mutex);
 int __wrap_pthread_mutexattr_init(pthread_mutexattr_t *how);
 int __wrap_pthread_mutexattr_settype(pthread_mutexattr_t *how, int type);
 int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex);
+int __real_pthread_mutex_trylock(pthread_mutex_t *mutex);
+int __wrap_pthread_mutex_trylock(pthread_mutex_t *mutex);
 int __real_pthread_mutex_timedlock(pthread_mutex_t *mutex, const struct timespec *until);
 int __wrap_pthread_mutex_timedlock(pthread_mutex_t *mutex, const struct timespec *until);
 int __wrap_pthread_setspecific(pthread_key_t key, const void *value);
@@ -198,6 +200,10 @@ int __wrap_pthread_mutexattr_settype(pthread_mutexattr_t *how, int type) {
 
 int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex) {
   return was_made(mutex) && strikes(FAULTS_MUTEX) ? -1 : __real_pthread_mutex_lock(mutex);
+}
+
+int __wrap_pthread_mutex_trylock(pthread_mutex_t *mutex) {
+  return was_made(mutex) && strikes(FAULTS_MUTEX) ? -1 : __real_pthread_mutex_trylock(mutex);
 }
 
 int __wrap_pthread_mutex_timedlock(pthread_mutex_t *mutex, const struct timespec *until) {
