@@ -80,11 +80,17 @@ static bool print_block(void *ctx, const struct zcmem_block_info *block, const s
     printf("    0x%" PRIx64 "  %" PRIu64 " bytes, %s", block->addr, block->size, state);
     if (block->state != ZCMEM_BLOCK_FREE) {
       printf(", %" PRIu64 " requested", block->requested);
-      printf(owner->slot != 0 ? ", of process %" PRIu32 : "", owner->slot);
+      if (owner->slot != 0) {
+        printf(", of process %" PRIu32, owner->slot);
+      }
       printf("%s", owner->state == ZCMEM_SHM_SHARED ? ", shared" : "");
     }
-    printf(block->pins != 0 ? ", %" PRIu32 " pins" : "", block->pins);
-    printf(block->transfers != 0 ? ", %" PRIu32 " transfers" : "", block->transfers);
+    if (block->pins != 0) {
+      printf(", %" PRIu32 " pins", block->pins);
+    }
+    if (block->transfers != 0) {
+      printf(", %" PRIu32 " transfers", block->transfers);
+    }
     putchar('\n');
   }
   print->first = false;
@@ -101,7 +107,9 @@ static void print_share(struct print *print, const struct share *share, const ch
     printf(", \"blocks\": %" PRIu64 ", \"bytes\": %" PRIu64 "}", share->blocks, share->bytes);
   } else {
     printf("  %s", whose);
-    printf(slot != 0 ? " %" PRIu32 : "", slot);
+    if (slot != 0) {
+      printf(" %" PRIu32, slot);
+    }
     printf(": %" PRIu64 " blocks, %" PRIu64 " bytes\n", share->blocks, share->bytes);
   }
   print->first = false;
