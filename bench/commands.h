@@ -17,6 +17,7 @@ int bench_command_load90(int argc, char **argv);
 int bench_command_heap(int argc, char **argv);
 int bench_command_threads(int argc, char **argv);
 int bench_command_handoff(int argc, char **argv);
+int bench_command_shm(int argc, char **argv);
 int bench_command_translate(int argc, char **argv);
 int bench_command_buffer(int argc, char **argv);
 int bench_command_copy(int argc, char **argv);

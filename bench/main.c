@@ -22,6 +22,7 @@ static const struct {
     {"load90", bench_command_load90, true, "steady, in a region that is full to 90 %"},
     {"threads", bench_command_threads, true, "steady in several threads that share a region"},
     {"handoff", bench_command_handoff, true, "one thread allocates, another one frees"},
+    {"shm", bench_command_shm, false, "processes that share a region"},
     {"translate", bench_command_translate, false, "device to host address and back"},
     {"buffer", bench_command_buffer, false, "begin and end of a device's access to a zero-copy buffer"},
     {"copy", bench_command_copy, false, "transfers through the facade, beside memcpy on the same bytes"},

@@ -8,7 +8,7 @@ private header where it is first included. Every file is taken as it is, but for
 already; file-static names differ from file to file (a unity build checks that). Macros leave parts out:
 
   ZCMEM_CORE_ONLY       all but what zcmem/heap.h declares
-  ZCMEM_NO_HOST_DEVICE, ZCMEM_NO_PTHREAD, ZCMEM_NO_MAGAZINES   as in the files themselves
+  ZCMEM_NO_HOST_DEVICE, ZCMEM_NO_PTHREAD, ZCMEM_NO_MAGAZINES, ZCMEM_NO_SHM   as in the files themselves
   ZCMEM_TI_MALLOC       must be set for TI's reserved names: in zcmem.c, and before zcmem.h is included
 """
 import os

@@ -33,15 +33,23 @@ static inline void zcmem__atomic_announce(struct zcmem__atomic_u32 *word, uint32
  * the data's words are accessed with ZCMEM__GET and ZCMEM__PUT, bits.h): odd while they are changed. A reader whose
  * first version was even and is still there at the end has seen all of one state.
  */
-static inline void zcmem__atomic_change(struct zcmem__atomic_u32 *version) {
-  uint32_t now = atomic_load_explicit(&version->value, memory_order_relaxed);
-  atomic_store_explicit(&version->value, now + 1u, memory_order_relaxed);
+struct zcmem__version {
+  struct zcmem__atomic_u32 *at; /* beside what it is the version of: in memory that processes share, where they do */
+};
+
+static inline uint32_t zcmem__atomic_version(const struct zcmem__version *version) {
+  return zcmem__atomic_acquire(version->at);
+}
+
+static inline void zcmem__atomic_change(struct zcmem__version *version) {
+  uint32_t now = atomic_load_explicit(&version->at->value, memory_order_relaxed);
+  atomic_store_explicit(&version->at->value, now + 1u, memory_order_relaxed);
   atomic_thread_fence(memory_order_release);
 }
 
-static inline void zcmem__atomic_changed(struct zcmem__atomic_u32 *version) {
-  uint32_t now = atomic_load_explicit(&version->value, memory_order_relaxed);
-  atomic_store_explicit(&version->value, now + 1u, memory_order_release);
+static inline void zcmem__atomic_changed(struct zcmem__version *version) {
+  uint32_t now = atomic_load_explicit(&version->at->value, memory_order_relaxed);
+  atomic_store_explicit(&version->at->value, now + 1u, memory_order_release);
 }
 
 /* Whether the word is still `since`, which was acquired before all that was loaded meanwhile. */
@@ -50,8 +58,8 @@ static inline bool zcmem__atomic_same(const struct zcmem__atomic_u32 *word, uint
   return atomic_load_explicit(&word->value, memory_order_relaxed) == since;
 }
 
-static inline bool zcmem__atomic_unchanged(const struct zcmem__atomic_u32 *version, uint32_t since) {
-  return (since & 1u) == 0 && zcmem__atomic_same(version, since);
+static inline bool zcmem__atomic_unchanged(const struct zcmem__version *version, uint32_t since) {
+  return (since & 1u) == 0 && zcmem__atomic_same(version->at, since);
 }
 
 /* Counts up, or down: what was counted before. Down is a publish. */

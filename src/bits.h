@@ -204,6 +204,13 @@ static inline size_t zcmem__bits_fill(void *to, uint64_t word, size_t bytes) {
 #endif
 }
 
+/* In a loop that waits for another processor. */
+static inline void zcmem__bits_pause(void) {
+#if defined(__GNUC__) && (defined(__x86_64__) || defined(__i386__))
+  __builtin_ia32_pause();
+#endif
+}
+
 /* memset and memcmp without the header, which a freestanding compiler need not have. */
 static inline void zcmem__bits_clear(void *at, size_t bytes) {
   uint64_t *word = at;

@@ -124,7 +124,7 @@ static enum zcmem_status look_at_piece(struct zcmem__region *region, hal_addr_t 
     return status;
   }
   *count = zcmem__heap_list(region->heap, from, blocks, PIECE);
-  *version = zcmem__atomic_acquire(&region->version);
+  *version = zcmem__atomic_version(&region->version);
   zcmem__keep_resume(region);
   zcmem__lock_drop(&region->lock);
   return ZCMEM_OK;

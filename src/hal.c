@@ -195,7 +195,7 @@ static enum zcmem_status admit_locked(struct zcmem_hal *hal, const struct zcmem_
 }
 
 static enum zcmem_status publish(struct zcmem_hal *hal, const struct zcmem_region_config *config, void *image,
-                                 size_t image_bytes, void *depot, uint32_t *index) {
+                                 size_t image_bytes, struct zcmem__shared *shared, void *depot, uint32_t *index) {
   enum zcmem_status status = zcmem__lock_take(&hal->adding);
   if (status != ZCMEM_OK) {
     return status;
@@ -203,7 +203,7 @@ static enum zcmem_status publish(struct zcmem_hal *hal, const struct zcmem_regio
   uint32_t count = zcmem_hal_region_count(hal);
   status = admit(hal, config);
   if (status == ZCMEM_OK) {
-    status = zcmem__region_init(&hal->regions[count], config, image, image_bytes);
+    status = zcmem__region_init(&hal->regions[count], config, image, image_bytes, shared);
   }
   if (status == ZCMEM_OK) {
     zcmem__keep_init(&hal->regions[count], config, depot);
@@ -220,8 +220,8 @@ static enum zcmem_status publish(struct zcmem_hal *hal, const struct zcmem_regio
   return status;
 }
 
-enum zcmem_status zcmem_hal_add_region(struct zcmem_hal *hal, const struct zcmem_region_config *config,
-                                       uint32_t *index) {
+enum zcmem_status zcmem__hal_add_region(struct zcmem_hal *hal, const struct zcmem_region_config *config,
+                                        struct zcmem__shared *shared, uint32_t *index) {
   size_t needed = zcmem_region_bytes(config);
   if (hal == NULL || needed == 0 || !zcmem__name_valid(config->name) || config->kind == 0 ||
       (config->flags & ~KNOWN_REGION_FLAGS) != 0 || !host_range_valid(config) || !line_valid(config) ||
@@ -243,7 +243,7 @@ enum zcmem_status zcmem_hal_add_region(struct zcmem_hal *hal, const struct zcmem
     status = image == NULL ? ZCMEM_ENOMEM : ZCMEM_OK;
   }
   if (status == ZCMEM_OK) {
-    status = publish(hal, config, image, config->image == NULL ? needed : config->image_bytes, depot, index);
+    status = publish(hal, config, image, config->image == NULL ? needed : config->image_bytes, shared, depot, index);
   }
   if (status != ZCMEM_OK) {
     zcmem__keep_free(hal, config, depot);
@@ -252,6 +252,11 @@ enum zcmem_status zcmem_hal_add_region(struct zcmem_hal *hal, const struct zcmem
     }
   }
   return status;
+}
+
+enum zcmem_status zcmem_hal_add_region(struct zcmem_hal *hal, const struct zcmem_region_config *config,
+                                       uint32_t *index) {
+  return zcmem__hal_add_region(hal, config, NULL, index);
 }
 
 /*

@@ -33,6 +33,10 @@ struct zcmem_hal {
   char name[ZCMEM_NAME_MAX + 1];
 };
 
+/* As zcmem_hal_add_region; shared: NULL, or what processes share of the region, whose heap is in the config's image. */
+enum zcmem_status zcmem__hal_add_region(struct zcmem_hal *hal, const struct zcmem_region_config *config,
+                                        struct zcmem__shared *shared, uint32_t *index);
+
 /* Region `index`, or NULL. */
 static inline struct zcmem__region *zcmem__hal_region(const struct zcmem_hal *hal, uint32_t index) {
   return index < zcmem__atomic_acquire(&hal->count) ? &hal->regions[index] : NULL;

@@ -17,7 +17,7 @@ ZCMEM__HOT void make_live(struct zcmem_heap *heap, struct zcmem__block *block, u
   uint32_t slack = (uint32_t)(zcmem__heap_bytes_of(heap, quanta) - size);
   ZCMEM__PUT(block->slack, slack);
   ZCMEM__PUT(block->tag, 0u);
-  ZCMEM__PUT(block->generation, ZCMEM__GET(block->generation) + 1u);
+  ZCMEM__PUT(block->generation, ((ZCMEM__GET(block->generation) + 1u) & ZCMEM__GENERATION) | heap->owner);
   ZCMEM__PUT_LAST(block->use, ZCMEM__LIVE);
   heap->slack += slack;
   heap->free_quanta -= quanta;

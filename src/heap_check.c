@@ -57,7 +57,8 @@ static bool check_header(struct checker *check, size_t bytes) {
   if (heap->undo_id != ZCMEM__NIL) {
     return fail(check, "I1: a resize was interrupted: zcmem_heap_repair undoes it");
   }
-  return (heap->shared <= ZCMEM__SHARED_MANY && heap->reserved2 == 0) || fail(check, "I1: a reserved field is not 0");
+  return (heap->shared <= ZCMEM__SHARED_MANY && (heap->owner & ZCMEM__GENERATION) == 0) ||
+         fail(check, "I1: a reserved field is not 0");
 }
 
 /* I4: a live block, a zombie, or one that a magazine keeps. Its slack is less than a quantum, or just one if it is a

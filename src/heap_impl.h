@@ -75,8 +75,17 @@ struct zcmem__block {
   };
   /* These two are one word of 64 bits to a thread that takes a block without the lock: see magazine.h. */
   _Alignas(8) uint32_t use; /* enum zcmem__state; and of a live block its pins and transfers, see below */
-  uint32_t generation;      /* counts what the descriptor has stood for: live blocks, and their sizes */
+  uint32_t generation;      /* ZCMEM__GENERATION counts what the descriptor has stood for: live blocks, and their sizes;
+                               above: the process that owns the live block, see shm_layout.h; 0 where none shares */
 };
+
+#define ZCMEM__GENERATION 0xffffffu
+#define ZCMEM__OWNER_SHIFT 24u
+
+/* The next generation; the owner stays. */
+ZCMEM__INLINE uint32_t zcmem__generation_after(uint32_t generation) {
+  return (generation & ~ZCMEM__GENERATION) | ((generation + 1u) & ZCMEM__GENERATION);
+}
 
 /* In `use`, so that one comparison with ZCMEM__LIVE tells a live block that nobody uses. */
 #define ZCMEM__STATE 0x3u        /* mask of the state */
@@ -175,7 +184,7 @@ struct zcmem_heap {
   uint32_t shared;  /* ZCMEM__SHARED_*: what other threads may do without the lock */
   uint64_t slack;   /* sum of the live blocks' slack */
   uint32_t undo_id; /* of the block that is being resized, and ZCMEM__UNDO_*; ZCMEM__NIL: none is */
-  uint32_t reserved2;
+  uint32_t owner;   /* of the blocks that are made, << ZCMEM__OWNER_SHIFT */
   struct zcmem__layout at;
   uint64_t summary[ZCMEM__BIN_SUMMARIES]; /* bit w: words[w] is not 0 */
   uint64_t words[ZCMEM__BIN_WORDS];       /* bit b: bin b is not empty */

@@ -28,6 +28,15 @@ void zcmem__heap_release(struct zcmem_heap *heap, uint32_t id);
 /* The end of what keeps other threads from a block that is resized. */
 void zcmem__heap_let_go(struct zcmem__block *block);
 
+/*
+ * As zcmem_heap_repair, where who uses a block is known from elsewhere: uses(ctx, id) is what `use` of the occupied
+ * block has beside its state.
+ */
+typedef uint32_t zcmem__heap_uses(void *ctx, uint32_t id);
+enum zcmem_status zcmem__heap_repair_with(void *image, size_t bytes, const struct zcmem_heap_config *config,
+                                          uint32_t flags, zcmem__heap_uses *uses, void *ctx,
+                                          struct zcmem_repair_info *info);
+
 /* What a look-up needs of a live block. */
 struct zcmem__extent {
   hal_addr_t addr;

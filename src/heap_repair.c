@@ -18,10 +18,12 @@
 struct repair {
   struct zcmem_heap *heap;
   uint32_t flags;
-  uint32_t blocks; /* occupied ones */
-  uint32_t first;  /* of their list, through `next` */
-  uint32_t end;    /* behind the last descriptor that may be occupied, as an id */
-  uint32_t spare;  /* all unused descriptors that were used once and stand before this one are taken */
+  uint32_t blocks;        /* occupied ones */
+  uint32_t first;         /* of their list, through `next` */
+  uint32_t end;           /* behind the last descriptor that may be occupied, as an id */
+  uint32_t spare;         /* all unused descriptors that were used once and stand before this one are taken */
+  zcmem__heap_uses *uses; /* NULL: `use` itself says */
+  void *ctx;
   struct zcmem_repair_info done;
 };
 
@@ -65,7 +67,7 @@ static bool repair_header(struct repair *r, size_t bytes, const struct zcmem_hea
   if (heap->shared > ZCMEM__SHARED_MANY) {
     heap->shared = ZCMEM__SHARED_MANY;
   }
-  heap->reserved2 = 0;
+  heap->owner = 0;
   r->end = damaged ? layout.descriptors * ZCMEM__ID : heap->next_id;
   return true;
 }
@@ -90,7 +92,8 @@ static void undo_resize(struct repair *r) {
     }
     ZCMEM__PUT_LAST(heap->undo_id, id | how | ZCMEM__UNDO_DONE);
     ZCMEM__ORDER();
-    if ((how & ZCMEM__UNDO_HELD) != 0 && ZCMEM__GET(block->generation) - heap->undo_generation == 1u &&
+    if ((how & ZCMEM__UNDO_HELD) != 0 &&
+        zcmem__generation_after(heap->undo_generation) == ZCMEM__GET(block->generation) &&
         (ZCMEM__GET(block->use) / ZCMEM__TRANSFER & ZCMEM__USE_MASK) != 0) {
       zcmem__heap_let_go(block);
     }
@@ -167,7 +170,7 @@ static void sort(struct repair *r) {
 }
 
 /* What becomes of the block's `use`. */
-static uint32_t settled(struct repair *r, uint32_t use) {
+static uint32_t settled(struct repair *r, uint32_t id, uint32_t use) {
   const bool abandoned = (r->flags & ZCMEM_REPAIR_ABANDONED) != 0;
   if (use == ZCMEM__CACHED) {
     r->done.cached += abandoned ? 1u : 0u;
@@ -175,6 +178,8 @@ static uint32_t settled(struct repair *r, uint32_t use) {
   }
   if (abandoned) {
     use &= ZCMEM__STATE;
+  } else if (r->uses != NULL) {
+    use = (use & ZCMEM__STATE) | r->uses(r->ctx, id);
   }
   if (use == ZCMEM__ZOMBIE) { /* who took the last use away was to free it */
     r->done.zombies++;
@@ -195,7 +200,7 @@ static void sift(struct repair *r, bool settle) {
       r->done.dropped++;
       wanted = ZCMEM__UNUSED;
     } else if (settle) {
-      wanted = settled(r, use);
+      wanted = settled(r, id, use);
     }
     if (settle && wanted != use) {
       ZCMEM__PUT(block->use, wanted);
@@ -331,13 +336,19 @@ static void list_unused(struct repair *r) {
 
 enum zcmem_status zcmem_heap_repair(void *image, size_t bytes, const struct zcmem_heap_config *config, uint32_t flags,
                                     struct zcmem_repair_info *info) {
+  return zcmem__heap_repair_with(image, bytes, config, flags, NULL, NULL, info);
+}
+
+enum zcmem_status zcmem__heap_repair_with(void *image, size_t bytes, const struct zcmem_heap_config *config,
+                                          uint32_t flags, zcmem__heap_uses *uses, void *ctx,
+                                          struct zcmem_repair_info *info) {
   struct zcmem__layout layout;
   if (image == NULL || ((uintptr_t)image & (ZCMEM__LINE - 1)) != 0 ||
       (flags & ~(ZCMEM_REPAIR_ABANDONED | ZCMEM_REPAIR_DAMAGED)) != 0 ||
       (config != NULL && !zcmem__heap_layout(config, &layout))) {
     return ZCMEM_EINVAL;
   }
-  struct repair r = {.heap = image, .flags = flags, .spare = ZCMEM__ID};
+  struct repair r = {.heap = image, .flags = flags, .spare = ZCMEM__ID, .uses = uses, .ctx = ctx};
   if (!repair_header(&r, bytes, config)) {
     return ZCMEM_ECORRUPT;
   }

@@ -97,7 +97,7 @@ ZCMEM__HOT enum zcmem_status resize(struct zcmem_heap *heap, struct zcmem__block
 /* One transfer more or less, and a new generation, in one swap: the generation tells a repair whether it was done. */
 static bool swap_hold(struct zcmem__block *block, uint32_t use, uint32_t change) {
   const uint32_t generation = ZCMEM__GET(block->generation), now[2] = {use, generation},
-                 wanted[2] = {use + change, generation + 1u};
+                 wanted[2] = {use + change, zcmem__generation_after(generation)};
   return zcmem__bits_swap_pair(&block->use, now, wanted);
 }
 

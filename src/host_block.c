@@ -86,11 +86,11 @@ static enum zcmem_status shrink_to_nothing(struct zcmem__region *region, hal_add
     return status;
   }
   zcmem__atomic_change(&region->version);
-  (void)zcmem_heap_unpin(region->heap, addr, NULL);
-  (void)zcmem_heap_end_transfer(region->heap, addr, NULL);
+  (void)zcmem__region_unpin(region, addr, NULL);
+  (void)zcmem__region_end_transfer(region, addr, NULL);
   status = zcmem_heap_resize(region->heap, addr, 0);
-  (void)zcmem_heap_begin_transfer(region->heap, addr, 0, NULL);
-  (void)zcmem_heap_pin(region->heap, addr);
+  (void)zcmem__region_begin_transfer(region, addr, 0, NULL);
+  (void)zcmem__region_pin(region, addr);
   zcmem__atomic_changed(&region->version);
   zcmem__lock_drop(&region->lock);
   zcmem__record(region, ZCMEM_EVENT_RESIZE, status, addr, 0);
@@ -219,7 +219,7 @@ static enum zcmem_status advance_locked(struct zcmem__host_block *block, uint32_
   struct zcmem__region *region = block->region;
   struct zcmem_block_info info;
   bool begin = step != LOOK && block->held == 0;
-  enum zcmem_status status = begin ? zcmem_heap_begin_transfer(region->heap, block->addr, 0, &info)
+  enum zcmem_status status = begin ? zcmem__region_begin_transfer(region, block->addr, 0, &info)
                                    : zcmem_heap_find(region->heap, block->addr, &info);
   if (status != ZCMEM_OK) {
     return status == ZCMEM_EBOUNDS ? ZCMEM_ENOENT : status; /* the unused end of a block is not its start */

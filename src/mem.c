@@ -411,7 +411,7 @@ enum zcmem_status zcmem_mem_pin(struct zcmem_hal *hal, hal_addr_t addr) {
   if (status != ZCMEM_OK) {
     return status;
   }
-  status = zcmem_heap_pin(region->heap, addr);
+  status = zcmem__region_pin(region, addr);
   zcmem__lock_drop(&region->lock);
   zcmem__record(region, ZCMEM_EVENT_PIN, status, addr, 0);
   return status;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "region.h"
+#include "index.h"
 #include <string.h>
 
 #ifdef ZCMEM__MAGAZINES
@@ -36,10 +37,17 @@ struct zcmem_heap_config zcmem__region_heap_config(const struct zcmem_region_con
 }
 
 enum zcmem_status zcmem__region_init(struct zcmem__region *region, const struct zcmem_region_config *config,
-                                     void *image, size_t image_bytes) {
+                                     void *image, size_t image_bytes, struct zcmem__shared *shared) {
   struct zcmem_heap_config heap_config = zcmem__region_heap_config(config);
   struct zcmem_heap_info info;
-  enum zcmem_status status = zcmem_heap_init(image, image_bytes, &heap_config, &region->heap);
+  enum zcmem_status status = ZCMEM_OK;
+  if (shared != NULL) {
+    region->heap = shared->heap;
+    zcmem__lock_destroy(&region->lock);
+    region->lock = shared->lock;
+  } else {
+    status = zcmem_heap_init(image, image_bytes, &heap_config, &region->heap);
+  }
   if (status == ZCMEM_OK) {
     status = zcmem_heap_get_info(region->heap, &info);
   }
@@ -61,7 +69,9 @@ enum zcmem_status zcmem__region_init(struct zcmem__region *region, const struct 
   zcmem__name_copy(region->name, config->name);
   region->owns_image = config->image == NULL;
   region->image_bytes = info.image_bytes;
-  zcmem__atomic_init(&region->version, 0);
+  zcmem__atomic_init(&region->own_version, 0);
+  region->version.at = shared != NULL ? shared->version : &region->own_version;
+  region->shared = shared;
   zcmem__atomic_init(&region->revoked, 0);
   zcmem__atomic_init(&region->direct, 0);
   region->serial = 0;
@@ -101,7 +111,7 @@ bool zcmem__region_overlaps(const struct zcmem__region *region, const struct zcm
 enum zcmem_status zcmem__region_look(struct zcmem__region *region, hal_addr_t addr, struct zcmem_block_info *info) {
   struct zcmem_block_info seen;
   for (uint32_t tries = 0; tries < ZCMEM__REGION_TRIES; tries++) {
-    uint32_t version = zcmem__atomic_acquire(&region->version);
+    uint32_t version = zcmem__atomic_version(&region->version);
     enum zcmem_status status = zcmem_heap_find(region->heap, addr, &seen);
     if (zcmem__atomic_unchanged(&region->version, version)) {
       if (status == ZCMEM_OK) {
@@ -148,12 +158,85 @@ void zcmem__region_note_alloc(struct zcmem__region *region, enum zcmem_status st
   }
 }
 
+/* ------------------------------------------------------------------------------------------------ whose uses -- */
+
+/* This process's uses of the block that holds addr; NULL: the region is not shared. */
+static uint32_t *own_uses_of(const struct zcmem__region *region, hal_addr_t addr) {
+  uint32_t quantum;
+  if (ZCMEM__LIKELY(region->shared == NULL) || !zcmem__heap_quantum(region->heap, addr, &quantum)) {
+    return NULL;
+  }
+  return region->shared->uses + zcmem__index_holder(region->heap, quantum) / ZCMEM__ID;
+}
+
+/*
+ * The heap counts first: it knows what can be. A process that is killed between the two did not come to the end of its
+ * call, and whoever repairs goes by the table.
+ */
+static void note_use(uint32_t *uses, enum zcmem_status status, uint32_t change) {
+  if (uses != NULL && status == ZCMEM_OK) {
+    ZCMEM__ORDER();
+    ZCMEM__PUT(*uses, *uses + change);
+  }
+}
+
+/* Whether the process has such a use to end. What the heap answers for none is ENOENT where no block is. */
+static bool may_end(const struct zcmem__region *region, hal_addr_t addr, const uint32_t *uses, uint32_t one,
+                    enum zcmem_status *status) {
+  uint32_t quantum;
+  if (uses == NULL || (*uses / one & ZCMEM__USE_MASK) != 0) {
+    return true;
+  }
+  (void)zcmem__heap_quantum(region->heap, addr, &quantum);
+  const struct zcmem__block *block = zcmem__block_const(region->heap, zcmem__index_holder(region->heap, quantum));
+  const enum zcmem__state state = zcmem__block_state(block);
+  *status = state == ZCMEM__LIVE || state == ZCMEM__ZOMBIE ? ZCMEM_EBUSY : ZCMEM_ENOENT;
+  return false;
+}
+
+enum zcmem_status zcmem__region_pin(struct zcmem__region *region, hal_addr_t addr) {
+  uint32_t *uses = own_uses_of(region, addr);
+  enum zcmem_status status = zcmem_heap_pin(region->heap, addr);
+  note_use(uses, status, ZCMEM__PIN);
+  return status;
+}
+
+enum zcmem_status zcmem__region_unpin(struct zcmem__region *region, hal_addr_t addr, bool *freed) {
+  uint32_t *uses = own_uses_of(region, addr);
+  enum zcmem_status status;
+  if (may_end(region, addr, uses, ZCMEM__PIN, &status)) {
+    status = zcmem_heap_unpin(region->heap, addr, freed);
+    note_use(uses, status, 0u - ZCMEM__PIN);
+  }
+  return status;
+}
+
+enum zcmem_status zcmem__region_begin_transfer(struct zcmem__region *region, hal_addr_t addr, hal_size_t size,
+                                               struct zcmem_block_info *info) {
+  uint32_t *uses = own_uses_of(region, addr);
+  enum zcmem_status status = zcmem_heap_begin_transfer(region->heap, addr, size, info);
+  note_use(uses, status, ZCMEM__TRANSFER);
+  return status;
+}
+
+enum zcmem_status zcmem__region_end_transfer(struct zcmem__region *region, hal_addr_t addr, bool *freed) {
+  uint32_t *uses = own_uses_of(region, addr);
+  enum zcmem_status status;
+  if (may_end(region, addr, uses, ZCMEM__TRANSFER, &status)) {
+    status = zcmem_heap_end_transfer(region->heap, addr, freed);
+    note_use(uses, status, 0u - ZCMEM__TRANSFER);
+  }
+  return status;
+}
+
+/* ------------------------------------------------------------------------------------------------- transfers -- */
+
 enum zcmem_status zcmem__region_begin(struct zcmem__region *region, hal_addr_t addr, hal_size_t size) {
   enum zcmem_status status = zcmem__region_take(region);
   if (status != ZCMEM_OK) {
     return status;
   }
-  status = zcmem_heap_begin_transfer(region->heap, addr, size, NULL);
+  status = zcmem__region_begin_transfer(region, addr, size, NULL);
   if (status != ZCMEM_OK) {
     region->stats.failed_transfers++;
   }
@@ -166,7 +249,7 @@ enum zcmem_status zcmem__region_hold(struct zcmem__region *region, hal_addr_t ad
   if (status != ZCMEM_OK) {
     return status;
   }
-  status = zcmem_heap_begin_transfer(region->heap, addr, size, NULL);
+  status = zcmem__region_begin_transfer(region, addr, size, NULL);
   zcmem__lock_drop(&region->lock);
   return status;
 }
@@ -214,7 +297,7 @@ enum zcmem_status zcmem__region_end_locked(struct zcmem__region *region, hal_add
   zcmem__atomic_change(&region->version);
   enum zcmem_status status = end_guarded(region, addr, ZCMEM__TRANSFER, &freed)
                                  ? ZCMEM_OK
-                                 : zcmem_heap_end_transfer(region->heap, addr, &freed);
+                                 : zcmem__region_end_transfer(region, addr, &freed);
   zcmem__atomic_changed(&region->version);
   if (status == ZCMEM_OK && freed) {
     region->stats.frees++;
@@ -245,7 +328,7 @@ enum zcmem_status zcmem__region_unpin_locked(struct zcmem__region *region, hal_a
   bool freed = false;
   zcmem__atomic_change(&region->version);
   enum zcmem_status status =
-      end_guarded(region, addr, ZCMEM__PIN, &freed) ? ZCMEM_OK : zcmem_heap_unpin(region->heap, addr, &freed);
+      end_guarded(region, addr, ZCMEM__PIN, &freed) ? ZCMEM_OK : zcmem__region_unpin(region, addr, &freed);
   zcmem__atomic_changed(&region->version);
   if (status == ZCMEM_OK && freed) {
     region->stats.frees++;

@@ -33,6 +33,18 @@ extern _Thread_local char zcmem__self __attribute__((tls_model("initial-exec")))
 struct zcmem__depot;     /* magazine.h */
 struct zcmem__recording; /* record.h */
 
+/*
+ * What a region has in memory that processes share, instead of its own: the heap, made already; the version; the lock;
+ * and this process's uses of blocks, by descriptor, as in `use`: they are what can be taken away when it has died.
+ * There are no magazines, and no use is counted without the lock.
+ */
+struct zcmem__shared {
+  struct zcmem_heap *heap;
+  struct zcmem__atomic_u32 *version;
+  uint32_t *uses; /* changes only when the process becomes another one, in fork */
+  struct zcmem__lock lock;
+};
+
 struct zcmem__region {
   alignas(64) hal_addr_t base; /* the range as configured: base ... base + size - 1 belongs to no other region */
   hal_size_t size;
@@ -42,8 +54,10 @@ struct zcmem__region {
   struct zcmem__atomic_u32 direct;  /* 1: transfers count uses without the lock */
   struct zcmem__atomic_word lone;   /* the thread that changes `use` without the lock and without swapping, or 0 */
   uint64_t serial;                  /* no other region of the process ever has it; 0: no magazines */
+  struct zcmem__version version;    /* of the heap's blocks; odd while they change */
   uint32_t kind;
   uint32_t flags;
+  struct zcmem__shared *shared;       /* what processes share of it, or NULL */
   const struct zcmem_region_ops *ops; /* never NULL */
   void *ctx;
   struct zcmem__depot *depot;                  /* what magazines share, or NULL */
@@ -59,7 +73,7 @@ struct zcmem__region {
   bool owns_image; /* it came from the HAL's allocator */
   size_t image_bytes;
   /* From here on all changes often; what stands above is read by threads that take no lock. */
-  alignas(64) struct zcmem__atomic_u32 version; /* of the heap's blocks; odd while they change */
+  alignas(64) struct zcmem__atomic_u32 own_version; /* where `version` is, unless processes share the region */
   struct zcmem_region_stats stats; /* the counters; the members from in_use on but peak are filled in when asked for */
   bool recorded;                   /* magazines are revoked as long as it is */
   struct zcmem__lock lock;
@@ -99,11 +113,11 @@ void zcmem__name_copy(char to[ZCMEM_NAME_MAX + 1], const char *name);
 struct zcmem_heap_config zcmem__region_heap_config(const struct zcmem_region_config *config);
 
 /*
- * Fills all of the region but its lock, which is initialized already, and makes the heap. OK, or the statuses of
- * zcmem_heap_init; then the region is not usable.
+ * Fills all of the region but its lock, which is initialized already, and makes the heap, or takes the one that is
+ * shared, and its lock. OK, or the statuses of zcmem_heap_init; then the region is not usable.
  */
 enum zcmem_status zcmem__region_init(struct zcmem__region *region, const struct zcmem_region_config *config,
-                                     void *image, size_t image_bytes);
+                                     void *image, size_t image_bytes, struct zcmem__shared *shared);
 
 /* Whether addr lies in the region's range, and ptr in the host memory that it is mapped to. */
 static inline bool zcmem__region_holds(const struct zcmem__region *region, hal_addr_t addr) {
@@ -133,6 +147,16 @@ bool zcmem__region_overlaps(const struct zcmem__region *region, const struct zcm
 /* Under the lock: counts an allocation or a resize that answered `status`. */
 void zcmem__region_note_alloc(struct zcmem__region *region, enum zcmem_status status, uint64_t *succeeded);
 
+/*
+ * With the lock held: as zcmem_heap_pin, _unpin, _begin_transfer and _end_transfer, which are for the heap alone. In a
+ * region that processes share they also count whose uses these are: nobody can end another one's (EBUSY).
+ */
+enum zcmem_status zcmem__region_pin(struct zcmem__region *region, hal_addr_t addr);
+enum zcmem_status zcmem__region_unpin(struct zcmem__region *region, hal_addr_t addr, bool *freed);
+enum zcmem_status zcmem__region_begin_transfer(struct zcmem__region *region, hal_addr_t addr, hal_size_t size,
+                                               struct zcmem_block_info *info);
+enum zcmem_status zcmem__region_end_transfer(struct zcmem__region *region, hal_addr_t addr, bool *freed);
+
 /* How often a look-up is tried without the lock. Changes are short, so the second time is lucky in most cases. */
 #define ZCMEM__REGION_TRIES 4u
 
@@ -146,7 +170,7 @@ enum zcmem_status zcmem__region_extent_locked(struct zcmem__region *region, hal_
 ZCMEM__HOT enum zcmem_status zcmem__region_extent(struct zcmem__region *region, hal_addr_t addr,
                                                   struct zcmem__extent *extent) {
   for (uint32_t tries = 0; tries < ZCMEM__REGION_TRIES; tries++) {
-    uint32_t version = zcmem__atomic_acquire(&region->version);
+    uint32_t version = zcmem__atomic_version(&region->version);
     bool found = zcmem__heap_extent(region->heap, addr, extent);
     if (ZCMEM__LIKELY(zcmem__atomic_unchanged(&region->version, version))) {
       return found ? ZCMEM_OK : ZCMEM_ENOENT;

@@ -112,9 +112,9 @@ static enum zcmem_status pin_range(struct zcmem__region *region, hal_addr_t addr
   if (status != ZCMEM_OK) {
     return status;
   }
-  status = zcmem_heap_begin_transfer(region->heap, addr, size, NULL);
+  status = zcmem__region_begin_transfer(region, addr, size, NULL);
   if (status == ZCMEM_OK) {
-    status = zcmem_heap_pin(region->heap, addr);
+    status = zcmem__region_pin(region, addr);
     if (status != ZCMEM_OK || region->host != NULL) {
       (void)zcmem__region_end_locked(region, addr);
     }

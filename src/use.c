@@ -51,7 +51,7 @@ static enum zcmem_status end_use(struct zcmem__region *region, struct zcmem__blo
 static enum zcmem_status try_use(struct zcmem__region *region, hal_addr_t addr, hal_size_t size,
                                  struct zcmem__block **held) {
   struct zcmem_heap *heap = region->heap;
-  uint32_t quantum, version = zcmem__atomic_acquire(&region->version);
+  uint32_t quantum, version = zcmem__atomic_version(&region->version);
   *held = NULL;
   if (!zcmem__heap_quantum(heap, addr, &quantum)) {
     return ZCMEM_OK;
@@ -109,7 +109,10 @@ enum zcmem_status zcmem__use_begin(struct zcmem__region *region, hal_addr_t addr
                                    struct zcmem__use *use) {
   *use = (struct zcmem__use){.region = region, .addr = addr};
 #ifdef ZCMEM__DIRECT
-  enum zcmem_status status = begin_direct(region, addr, size, &use->block);
+  enum zcmem_status status = ZCMEM_OK;
+  if (ZCMEM__LIKELY(region->shared == NULL)) {
+    status = begin_direct(region, addr, size, &use->block);
+  }
   if (ZCMEM__LIKELY(use->block != NULL) || status != ZCMEM_OK) {
     return status;
   }

@@ -125,6 +125,19 @@ threads)
   grep -q 'alone: two live blocks overlap' "$dir/err" || fail "the overlap between threads was not noticed"
   refused 1 "$bench" handoff --check --threads 2 --rounds 1 --pairs 1000 --peer "$peer" --only odd+mutex
   ;;
+shm)
+  [ "$(uname -s)" = Linux ] || exit 77
+  status 0 "$bench" shm --csv --rounds 2 --pairs 3000 --live 256 --threads 2,3
+  is_csv
+  for n in 2 3; do
+    for allocator in zcmem threads threads+magazines heap+mutex; do
+      prints "^shm,processes=$n;live=256;sizes=64-65536,$allocator,mpairs_per_s,[0-9.]*,M/s\$"
+      prints "^shm,processes=$n;live=256;sizes=64-65536,$allocator,failed,0.000,%\$"
+    done
+    prints "^shm,processes=$n;live=256;sizes=64-65536,zcmem,ratio_to_threads,[0-9.]*,\$"
+  done
+  refused 2 "$bench" shm --threads 254
+  ;;
 translate)
   status 0 "$bench" translate --csv --live 1K --calls 5000 --rounds 3 --regions 4
   is_csv

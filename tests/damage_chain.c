@@ -110,7 +110,7 @@ static void header_reserved(struct zcmem_heap *heap) {
   heap->shared = ZCMEM__SHARED_MANY + 1u;
 }
 static void header_reserved_2(struct zcmem_heap *heap) {
-  heap->reserved2 = 1;
+  heap->owner = 1;
 }
 
 static void resize_interrupted(struct zcmem_heap *heap) {

@@ -144,8 +144,8 @@ static enum zcmem_status check_detail(void) {
 
 /* Of the copy, so that the heap's bins and free descriptors stay in their order. */
 static enum zcmem_status repair(void) {
-  struct zcmem_repair_info info;
-  return zcmem_heap_repair(copy, zcmem_heap_bytes(&config), &config, 0, &info);
+  struct zcmem_repair_info done;
+  return zcmem_heap_repair(copy, zcmem_heap_bytes(&config), &config, 0, &done);
 }
 
 #define OP(function, variant, prepare, call, undo)                                                                     \

@@ -4,6 +4,7 @@
  * leads here (--wrap); and tables that have few entries left.
  */
 #include "faults.h"
+#include <errno.h>
 #include <pthread.h>
 #include <sys/mman.h>
 
@@ -106,6 +107,10 @@ int __wrap_pthread_mutex_destroy(pthread_mutex_t *mutex);
 int __wrap_pthread_mutexattr_init(pthread_mutexattr_t *how);
 int __wrap_pthread_mutexattr_settype(pthread_mutexattr_t *how, int type);
 int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex);
+int __real_pthread_mutex_trylock(pthread_mutex_t *mutex);
+int __wrap_pthread_mutex_trylock(pthread_mutex_t *mutex);
+int __real_pthread_mutex_timedlock(pthread_mutex_t *mutex, const struct timespec *until);
+int __wrap_pthread_mutex_timedlock(pthread_mutex_t *mutex, const struct timespec *until);
 int __wrap_pthread_setspecific(pthread_key_t key, const void *value);
 
 /* The tests use malloc, so these are the library's. */
@@ -133,15 +138,25 @@ static void *map_memory(void *memory) {
 }
 
 void *__wrap_mmap(void *addr, size_t bytes, int protection, int flags, int file, off_t offset) {
-  return strikes(FAULTS_MMAP) ? MAP_FAILED : map_memory(__real_mmap(addr, bytes, protection, flags, file, offset));
+  if (strikes(FAULTS_MMAP)) {
+    errno = ENOMEM;
+    return MAP_FAILED;
+  }
+  return map_memory(__real_mmap(addr, bytes, protection, flags, file, offset));
 }
 
-/* Its name where files may be large; there is no file. */
+/* Its name where files may be large. */
 void *__wrap_mmap64(void *addr, size_t bytes, int protection, int flags, int file, off_t offset) {
-  return strikes(FAULTS_MMAP) ? MAP_FAILED : map_memory(__real_mmap(addr, bytes, protection, flags, file, offset));
+  return __wrap_mmap(addr, bytes, protection, flags, file, offset);
 }
 
+/* The mutexes in memory that other processes share end with the memory, for this one. */
 int __wrap_munmap(void *addr, size_t bytes) {
+  for (unsigned i = 0; i < MOST_KEPT; i++) {
+    if ((uintptr_t)libc.made[i] - (uintptr_t)addr < bytes) {
+      libc.made[i] = NULL;
+    }
+  }
   let_go(addr);
   return __real_munmap(addr, bytes);
 }
@@ -185,6 +200,14 @@ int __wrap_pthread_mutexattr_settype(pthread_mutexattr_t *how, int type) {
 
 int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex) {
   return was_made(mutex) && strikes(FAULTS_MUTEX) ? -1 : __real_pthread_mutex_lock(mutex);
+}
+
+int __wrap_pthread_mutex_trylock(pthread_mutex_t *mutex) {
+  return was_made(mutex) && strikes(FAULTS_MUTEX) ? -1 : __real_pthread_mutex_trylock(mutex);
+}
+
+int __wrap_pthread_mutex_timedlock(pthread_mutex_t *mutex, const struct timespec *until) {
+  return strikes(FAULTS_MUTEX) ? -1 : __real_pthread_mutex_timedlock(mutex, until);
 }
 
 int __wrap_pthread_setspecific(pthread_key_t key, const void *value) {

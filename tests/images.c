@@ -307,6 +307,9 @@ unsigned char *image_meaning(const struct image *image) {
   memcpy(&shared, m.mask + offsetof(struct zcmem_heap, shared), sizeof shared);
   shared &= ~(m.heap->shared == ZCMEM__SHARED_NOT ? 3u : 0u);
   memcpy(m.mask + offsetof(struct zcmem_heap, shared), &shared, sizeof shared);
+  /* Nor whose the next block is. */
+  const uint32_t counted = ZCMEM__GENERATION;
+  memcpy(m.mask + offsetof(struct zcmem_heap, owner), &counted, sizeof counted);
   blocks_meaning(&m);
   bins_meaning(&m);
   index_meaning(&m);

@@ -31,6 +31,7 @@ for kind in static shared; do
   esac
   {
     for header in "$source_root"/include/zcmem/*.h; do echo "include/zcmem/${header##*/}"; done
+    [ "$(uname -s)" != Linux ] || echo bin/zcmem-inspect
     printf 'lib/%s\n' cmake/zcmem/zcmem-config.cmake cmake/zcmem/zcmem-config-version.cmake pkgconfig/zcmem.pc
     case $kind in
     static) echo lib/libzcmem.a ;;

@@ -24,7 +24,7 @@ static void churn(struct zcmem_hal *hal, hal_size_t size, int count, int rounds)
 }
 
 static uint32_t version_of(struct zcmem_hal *hal) {
-  return zcmem__atomic_acquire(&hal->regions[0].version);
+  return zcmem__atomic_version(&hal->regions[0].version);
 }
 
 /* ---------------------------------------------------------------------------------------------- what there is -- */

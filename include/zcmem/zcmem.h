@@ -12,6 +12,7 @@
 #include <zcmem/heap.h>
 #include <zcmem/host_device.h>
 #include <zcmem/malloc.h>
+#include <zcmem/shm.h>
 #include <zcmem/types.h>
 #include <zcmem/version.h>
 

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Areas for tests: "near" is memory of the area, "far" memory of each process's own, which the tests reach by its host
+ * pointer. A process of a test is a function that runs in a child of fork and whose assertions end it with a status.
+ */
+#ifndef ZCMEM_TESTS_SHM_FIXTURE_H
+#define ZCMEM_TESTS_SHM_FIXTURE_H
+
+#include "unit.h"
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <zcmem/shm.h>
+
+#define NEAR_BASE UINT64_C(0x80000080)
+#define NEAR_BYTES ((hal_size_t)1 << 20)
+#define FAR_BASE UINT64_C(0xf000000000)
+#define FAR_BYTES ((hal_size_t)65536)
+#define SHM_BLOCKS 256u
+
+/* What stands for the memory that a driver maps. */
+static unsigned char shm_far[FAR_BYTES];
+
+static inline struct zcmem_shm *shm_make(const char *name, uint32_t processes) {
+  const struct zcmem_region_config regions[2] = {{.name = "near",
+                                                  .kind = ZCMEM_KIND_DRAM,
+                                                  .flags = ZCMEM_REGION_COHERENT,
+                                                  .base = NEAR_BASE,
+                                                  .size = NEAR_BYTES,
+                                                  .max_blocks = SHM_BLOCKS},
+                                                 {.name = "far",
+                                                  .kind = ZCMEM_KIND_MSMC,
+                                                  .flags = ZCMEM_REGION_COHERENT,
+                                                  .base = FAR_BASE,
+                                                  .size = FAR_BYTES,
+                                                  .max_blocks = SHM_BLOCKS,
+                                                  .host = shm_far}};
+  const struct zcmem_shm_config config = {
+      .name = name, .max_processes = processes, .regions = regions, .region_count = 2};
+  struct zcmem_shm *shm = NULL;
+  assert_ok(zcmem_shm_create(&config, &shm));
+  return shm;
+}
+
+static inline enum zcmem_status shm_open_fd(int fd, uint32_t flags, struct zcmem_shm **shm) {
+  const struct zcmem_shm_open_config config = {.fd = fd, .flags = flags};
+  return zcmem_shm_open(&config, shm);
+}
+
+/* The same area once more, as another process would have it. */
+static inline struct zcmem_shm *shm_again(const struct zcmem_shm *shm) {
+  struct zcmem_shm *again = NULL;
+  assert_ok(shm_open_fd(zcmem_shm_fd(shm), ZCMEM_SHM_CHECK, &again));
+  return again;
+}
+
+static inline hal_addr_t shm_alloc(struct zcmem_shm *shm, hal_size_t size) {
+  hal_addr_t addr = 0;
+  assert_ok(zcmem_mem_alloc(zcmem_shm_hal(shm), 0, size, 1, &addr));
+  return addr;
+}
+
+static inline uint64_t shm_live(struct zcmem_shm *shm) {
+  struct zcmem_region_stats stats = {.struct_bytes = sizeof stats};
+  assert_ok(zcmem_hal_region_stats(zcmem_shm_hal(shm), 0, &stats));
+  return stats.live;
+}
+
+/* Runs it in a child, which ends by itself with 0, or by a signal of its own. Answers how, as waitpid does. */
+static inline int shm_child(void (*run)(void *ctx), void *ctx) {
+  int status = 0;
+  pid_t pid = fork();
+  assert_true(pid >= 0);
+  if (pid == 0) {
+    run(ctx);
+    _exit(0);
+  }
+  assert_int_equal(waitpid(pid, &status, 0), pid);
+  return status;
+}
+
+/* An assertion for children, which are not CMocka's. */
+#define SHM_REQUIRE(condition)                                                                                         \
+  do {                                                                                                                 \
+    if (!(condition)) {                                                                                                \
+      fprintf(stderr, "%s:%d: process %ld: not so: %s\n", __FILE__, __LINE__, (long)getpid(), #condition);             \
+      _exit(1);                                                                                                        \
+    }                                                                                                                  \
+  } while (0)
+
+#endif
