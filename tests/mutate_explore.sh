@@ -15,8 +15,8 @@ $CC probe.c -o probe && ./probe || skip "no magazines on this host"
 changes='
 magazine.c:/^void zcmem__magazines_share/,/^}/s/zcmem__magazines_\(revoke\|restore\)(region);//:alone, and another comes:blocks become shared while their one thread is in its magazines
 magazine.c:s/^  zcmem__barrier_all();$//:free against figures:who revokes passes no barrier
-magazine.c:s/^    while (zcmem__atomic_acquire(&at->busy) != 0) {$/    while (false) {/:free against figures:who revokes waits for nobody
-magazine.h:s/(zcmem__atomic_acquire(&magazines->region->revoked) != 0)/(false)/:free against figures:revoked magazines are entered
+magazine.c:s/^    while (zcmem__atomic_acquire(&at->state) == ZCMEM__BARRIER_BUSY) {$/    while (false) {/:free against figures:who revokes waits for nobody
+magazine.h:s/(zcmem__atomic_acquire(&region->revoked) != 0)/(false)/:free against figures:revoked magazines are entered
 magazine.h:s/return ZCMEM__GET(block->start) == start &&/life = __atomic_load_n(zcmem__block_life(block), __ATOMIC_ACQUIRE); return zcmem__life_use(life) == ZCMEM__LIVE \&\& ZCMEM__GET(block->start) == start \&\&/:free against a batch:a claim goes by the state alone, whatever the generation is now
 magazine.h:s/magazines->alone ? zcmem__block_claim_alone/true ? zcmem__block_claim_alone/:double free, both fast:all threads claim without swapping
 region.h:s/^    region->share(region);$/    (void)0;/:double free, one alone:another thread does not end that one is alone
@@ -46,9 +46,7 @@ map.c:s/return zcmem__atomic_same(&entry->state, version);/return true;/:back tr
   for name in mutex_lock mutex_unlock key_create setspecific; do
     echo "#define pthread_$name explore_$name"
   done
-  for c in $(sources core) $(sources region) $(sources threads) $(sources facade) hal_create.c host_memory.c; do
-    [ "$c" = barrier.c ] || echo "#include \"$c\""
-  done
+  sources | grep -v -e '^barrier\.c$' -e '^lock_pthread\.c$' | sed 's/.*/#include "&"/'
 } >unit.c
 compile() {
   # shellcheck disable=SC2046
