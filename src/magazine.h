@@ -26,8 +26,8 @@
 #include "depot.h"
 
 /*
- * How many blocks of a size a thread keeps: two lines of tickets, and more of small sizes, which are asked for often and
- * for which nothing a little larger will do.
+ * How many blocks of a size a thread keeps: two lines of tickets, and more of small sizes, which are asked for often
+ * and for which nothing a little larger will do.
  */
 #define ZCMEM__MAGAZINE_MOST 16u
 #define ZCMEM__MAGAZINE_MOST_SMALL 64u

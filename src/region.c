@@ -295,9 +295,8 @@ static bool end_guarded(struct zcmem__region *region, hal_addr_t addr, uint32_t 
 enum zcmem_status zcmem__region_end_locked(struct zcmem__region *region, hal_addr_t addr) {
   bool freed = false;
   zcmem__atomic_change(&region->version);
-  enum zcmem_status status = end_guarded(region, addr, ZCMEM__TRANSFER, &freed)
-                                 ? ZCMEM_OK
-                                 : zcmem__region_end_transfer(region, addr, &freed);
+  enum zcmem_status status =
+      end_guarded(region, addr, ZCMEM__TRANSFER, &freed) ? ZCMEM_OK : zcmem__region_end_transfer(region, addr, &freed);
   zcmem__atomic_changed(&region->version);
   if (status == ZCMEM_OK && freed) {
     region->stats.frees++;

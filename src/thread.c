@@ -30,9 +30,7 @@ static const void *self(void) {
 static void for_regions(struct zcmem_hal *hal, void (*call)(struct zcmem__region *region)) {
   uint32_t count = zcmem__atomic_acquire(&hal->count);
   for (uint32_t i = 0; i < count; i++) {
-    if (hal->regions[i].depot != NULL) {
-      call(&hal->regions[i]);
-    }
+    call(&hal->regions[i]);
   }
 }
 
@@ -50,7 +48,7 @@ static struct zcmem__magazines *of_owner(const struct zcmem__region *region, con
 
 /* A lock that fails leaves the blocks where they are; whoever needs space takes them from there. */
 static void leave_region(struct zcmem__region *region) {
-  uint32_t given = STEP;
+  uint32_t given = region->depot == NULL ? 0 : STEP;
   while (given == STEP && zcmem__region_take(region) == ZCMEM_OK) {
     struct zcmem__magazines *mine = of_owner(region, self());
     given = 0;
@@ -82,15 +80,20 @@ static void end_thread(void *value) {
 /* ------------------------------------------------------------------------------------------------------------ fork --
  */
 
-/* All locks are taken and all magazines left, so that the child, where no other thread goes on, finds all in order. */
+/*
+ * All locks are taken and all magazines left, so that the child, where no other thread goes on, finds all in order;
+ * also the locks of regions that have no magazines.
+ */
 static void hold_region(struct zcmem__region *region) {
-  if (zcmem__lock_take(&region->lock) == ZCMEM_OK) {
+  if (zcmem__lock_take(&region->lock) == ZCMEM_OK && region->depot != NULL) {
     zcmem__magazines_revoke(region);
   }
 }
 
 static void let_go_region(struct zcmem__region *region) {
-  zcmem__magazines_restore(region);
+  if (region->depot != NULL) {
+    zcmem__magazines_restore(region);
+  }
   zcmem__lock_drop(&region->lock);
 }
 
@@ -100,7 +103,7 @@ static void let_go_region(struct zcmem__region *region) {
  */
 static void inherit_region(struct zcmem__region *region) {
   zcmem__atomic_publish(&region->revoked, region->recorded ? 2 : 1);
-  for (struct zcmem__magazines *at = region->depot->all; at != NULL; at = at->next) {
+  for (struct zcmem__magazines *at = region->depot == NULL ? NULL : region->depot->all; at != NULL; at = at->next) {
     if (at->owner != self()) {
       at->owner = NULL;
       zcmem__magazines_set_lone(region, at, false);

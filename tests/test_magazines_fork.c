@@ -130,6 +130,50 @@ static void test_fork_beside_busy_threads(void **state) {
   assert_int_equal(zcmem_hal_destroy(hal), 0);
 }
 
+/* Its lock is taken most of the time. */
+static void *work_without_magazines(void *arg) {
+  struct worker *worker = arg;
+  while (!atomic_load(worker->stop)) {
+    hal_addr_t addr = 0;
+    worker->wrong += zcmem_mem_alloc(worker->hal, 1, 100, 1, &addr) != ZCMEM_OK;
+    worker->wrong += zcmem_mem_free(worker->hal, addr) != ZCMEM_OK;
+  }
+  return NULL;
+}
+
+/* Found by test_soak: fork took no lock of a region without magazines, and the child waited for it for ever. */
+static void test_fork_beside_a_region_without_magazines(void **state) {
+  struct zcmem_hal *hal = magazines_hal(SIZE, 1024, 256);
+  const struct zcmem_region_config plain = {.name = "plain",
+                                            .kind = ZCMEM_KIND_DRAM,
+                                            .base = 2 * SIZE,
+                                            .size = SIZE,
+                                            .max_blocks = 16,
+                                            .magazine_share = ZCMEM_MAGAZINE_NONE};
+  atomic_bool stop = false;
+  struct worker worker = {.hal = hal, .stop = &stop};
+  (void)state;
+  assert_ok(zcmem_hal_add_region(hal, &plain, NULL));
+  assert_int_equal(pthread_create(&worker.thread, NULL, work_without_magazines, &worker), 0);
+  for (int i = 0; i < FORKS; i++) {
+    int status = -1;
+    pid_t child = fork();
+    if (child == 0) {
+      hal_addr_t addr = 0;
+      (void)alarm(20);
+      _exit(zcmem_mem_alloc(hal, 1, 100, 1, &addr) == ZCMEM_OK && zcmem_hal_check(hal) == ZCMEM_OK ? 0 : 1);
+    }
+    assert_true(child > 0);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+  }
+  atomic_store(&stop, true);
+  assert_int_equal(pthread_join(worker.thread, NULL), 0);
+  assert_int_equal(worker.wrong, 0);
+  assert_int_equal(zcmem_hal_destroy(hal), 0);
+}
+
 /*
  * Regions are added to one HAL after the other, until the other thread has forked often enough. Fork takes the locks of
  * all of them; ThreadSanitizer knows of no more than 64 at once.
@@ -171,6 +215,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_fork_with_one_thread),
       cmocka_unit_test(test_fork_beside_busy_threads),
+      cmocka_unit_test(test_fork_beside_a_region_without_magazines),
       cmocka_unit_test(test_fork_while_regions_are_added),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

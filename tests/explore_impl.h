@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT */
+/* What the files of the explorer share. */
+#ifndef ZCMEM_TESTS_EXPLORE_IMPL_H
+#define ZCMEM_TESTS_EXPLORE_IMPL_H
+
+#include "explore.h"
+
+#define EXPLORE_MAIN EXPLORE_THREADS
+
+/* What an access does and how it orders others. */
+struct explore_access {
+  void *at;
+  size_t size;
+  bool reads, writes, plain;
+  bool acquires, releases;
+  const void *from; /* code */
+};
+
+/* ------------------------------------------------------------------------------------------------------ explore.c --
+ */
+
+/* The thread that runs now; EXPLORE_MAIN: none, and nothing is explored. */
+extern unsigned explore_current;
+
+/* Before an access. */
+void explore_before(const struct explore_access *access);
+
+/* After a store to what others look at: of it they may hear later. `old` is what was there. */
+void explore_stored(const struct explore_access *access, uint64_t old);
+
+/* What thread `thread` stored has been seen by all: of a lock, a read-modify-write, a full barrier; or of all threads.
+ */
+void explore_flush(unsigned thread);
+void explore_flush_all(void);
+
+/* Lets another thread run until the lock is free, or until somebody stores something. */
+void explore_wait_lock(const uint32_t *lock);
+void explore_wait_store(void);
+
+/* The schedule goes wrong, and ends here. */
+_Noreturn void explore_fail(const char *format, ...);
+
+/* ----------------------------------------------------------------------------------------------- explore_memory.c --
+ */
+
+/* Takes the world as it is for the beginning of each schedule; and makes it that again. */
+void explore_memory_keep(void);
+void explore_memory_restore(void);
+
+/* Forgets all, for another scenario. */
+void explore_memory_reset(void);
+
+/* Remembers what is at a place outside of the world, which is about to be stored to. */
+void explore_memory_save(void *at, size_t size);
+
+/*
+ * Notes an atomic access. Whether the schedule may make a difference there: another thread accesses the place, too, one
+ * of the two stores to it, and no lock is held by both. What is found out now counts from explore_memory_learn on.
+ */
+bool explore_memory_shared(const struct explore_access *access, unsigned thread);
+
+/* Whether there is anything new. */
+bool explore_memory_learn(void);
+
+/* Locks that a thread holds. */
+void explore_memory_locked(unsigned thread, const void *lock, bool held);
+unsigned explore_memory_locks(unsigned thread);
+
+/* ------------------------------------------------------------------------------------------------- explore_race.c --
+ */
+
+/* A new schedule: all that was before happened before. */
+void explore_race_begin(void);
+
+/* Follows an access; fails the schedule where it is not ordered to another one. */
+void explore_race_follow(const struct explore_access *access, unsigned thread);
+
+/* What the thread stored last, at a place, is seen later; and now. */
+void explore_race_hide(unsigned thread, const void *at);
+void explore_race_show(unsigned thread, const void *at);
+
+void explore_race_fence(unsigned thread, bool acquires, bool releases);
+
+/* ---------------------------------------------------------------------------------------------- explore_threads.c --
+ */
+
+/* The thread-local words of the library, for the thread that goes on. */
+void explore_threads_leave(unsigned thread);
+void explore_threads_enter(unsigned thread);
+void explore_threads_end(void);
+
+/* Makes room for them in the world. */
+void explore_threads_init(void);
+
+extern unsigned char explore_arena[];
+extern const size_t explore_arena_bytes;
+
+#endif

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT */
+#include "explore_scenarios.h"
+#include "explore_world.h"
+#include "hal_impl.h"
+
+enum { A, B, C };
+
+static void make_blocks(void) {
+  op_alloc(A, 500);
+  op_alloc(B, 200);
+}
+
+static void one_alone(void) {
+  world_make(true);
+  explore_as(0, world_attach);
+  explore_as(0, make_blocks);
+}
+
+static void two_attached(void) {
+  one_alone();
+  explore_as(1, world_attach);
+}
+
+static void plain(void) {
+  world_make(false);
+  explore_as(0, make_blocks);
+}
+
+static void windows(void) {
+  world_make_windows(true);
+  explore_as(0, world_attach);
+  explore_as(0, make_blocks);
+  explore_as(1, world_attach);
+}
+
+static void map_a(void) {
+  op_map(A, 500);
+}
+
+static void windows_mapped(void) {
+  windows();
+  explore_as(0, map_a);
+}
+
+static void info_a(void) {
+  op_info(A);
+}
+
+static void host_a(void) {
+  op_host(A, 500);
+}
+
+/* Of a place in the middle of the block. */
+static void device_a(void) {
+  op_device((size_t)(world->slot[A] - WORLD_BASE) + 200);
+}
+
+static void info_and_device(void) {
+  op_info(B);
+  op_device((size_t)(world->slot[A] - WORLD_BASE) + 200);
+}
+
+static void free_a(void) {
+  op_free(A);
+}
+
+static void free_and_alloc(void) {
+  op_free(A);
+  op_alloc(C, 100);
+}
+
+/* As many quanta: where it was kept, the same block. */
+static void free_and_alloc_less(void) {
+  op_free(A);
+  op_alloc(C, 400);
+}
+
+static void free_b_and_a(void) {
+  op_free(B);
+  op_free(A);
+}
+
+static void resize_a(void) {
+  op_resize(A, 200);
+}
+
+static void alloc_c(void) {
+  op_alloc(C, 300);
+}
+
+static void map_and_unmap(void) {
+  op_map(A, 500);
+  op_unmap(A);
+}
+
+static void unmap_a(void) {
+  op_unmap(A);
+}
+
+/* The same range for another thread, who has a slot of his own for it. */
+static void map_and_unmap_too(void) {
+  world->slot[C] = world->slot[A];
+  op_map(C, 500);
+  op_unmap(C);
+}
+
+static void locate_a(void) {
+  op_locate(A);
+}
+
+static void map_other(void) {
+  op_map(B, 200);
+}
+
+static void defer_a(void) {
+  op_free_deferred(A);
+}
+
+/* --------------------------------------------------------------------------------------------- add a region -- */
+
+static void no_next(void) {
+  world_make(true);
+  explore_as(0, world_attach);
+}
+
+static void add_region(void) {
+  struct zcmem_region_config config = world_next_region();
+  uint32_t index = 9;
+  explore_op();
+  explore_status("add", zcmem_hal_add_region(world->hal, &config, &index));
+  explore_answer("index", index);
+}
+
+/* Asks for a block in the next region, and for what the host's pointer to its first byte leads to. */
+static void use_next(void) {
+  hal_addr_t addr = 0;
+  void *host = NULL;
+  explore_op();
+  enum zcmem_status status = zcmem_mem_alloc(world->hal, 1, 100, 1, &addr);
+  explore_status("alloc in next", status);
+  if (status == ZCMEM_OK) {
+    explore_expect(addr == WORLD_BASE + WORLD_BYTES, "the next region's first block is elsewhere");
+    explore_op();
+    explore_status("host", zcmem_mem_host(world->hal, addr, 100, &host));
+    explore_expect(host == world->memory + WORLD_BYTES, "the next region's first byte is elsewhere");
+  }
+}
+
+static void translate_next(void) {
+  op_device(WORLD_BYTES + 10);
+  op_device(WORLD_BYTES + 10);
+}
+
+static void map_next(void) {
+  void *host = NULL;
+  explore_op();
+  explore_status("map next", zcmem_mem_map(world->hal, WORLD_BASE + WORLD_BYTES, 1, ZCMEM_MAP_READ, &host));
+}
+
+const struct explore_scenario explore_lookups[] = {
+    {"look-up against free and alloc", two_attached, {free_and_alloc, info_a}, world_finish},
+    {"look-up of an alone thread's", one_alone, {free_and_alloc, info_a, device_a}, world_finish},
+    {"translation against free and alloc", two_attached, {free_and_alloc, host_a}, world_finish},
+    {"back translation against frees", two_attached, {free_b_and_a, device_a}, world_finish},
+    {"look-ups against frees, no magazines", plain, {free_b_and_a, info_and_device}, world_finish},
+    {"look-up against resize and alloc, no magazines", plain, {resize_a, device_a, alloc_c}, world_finish},
+    {"look-up against resize", two_attached, {resize_a, info_a}, world_finish},
+    {"map against free", windows, {map_and_unmap, free_a}, world_finish},
+    {"map, and the block comes again for less", windows, {free_and_alloc_less, map_and_unmap}, world_finish},
+    {"map against deferred free", windows, {map_and_unmap, defer_a}, world_finish},
+    {"map against map", windows, {map_and_unmap, map_and_unmap_too}, world_finish},
+    {"map against back translation", windows, {map_and_unmap, locate_a}, world_finish},
+    {"unmap against back translation and map", windows_mapped, {unmap_a, locate_a, map_other}, world_finish},
+    {"unmap against free", windows_mapped, {unmap_a, free_a}, world_finish},
+    {"a new region against its use", no_next, {add_region, use_next}, world_finish},
+    {"a new region against translation", no_next, {add_region, translate_next, map_next}, world_finish},
+    {"two new regions in one place", no_next, {add_region, add_region, use_next}, world_finish},
+};
+const size_t explore_lookup_count = sizeof explore_lookups / sizeof *explore_lookups;

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef ZCMEM_TESTS_EXPLORE_SCENARIOS_H
+#define ZCMEM_TESTS_EXPLORE_SCENARIOS_H
+
+#include "explore.h"
+
+/* Frees against frees and allocations, through magazines. */
+extern const struct explore_scenario explore_frees[];
+extern const size_t explore_free_count;
+
+/* Uses of a block: pins, transfers, resizes, deferred frees. */
+extern const struct explore_scenario explore_uses[];
+extern const size_t explore_use_count;
+
+/* Look-ups, translation, mapping. */
+extern const struct explore_scenario explore_lookups[];
+extern const size_t explore_lookup_count;
+
+/* Threads that come and go, and regions that come. */
+extern const struct explore_scenario explore_lives[];
+extern const size_t explore_life_count;
+
+#endif

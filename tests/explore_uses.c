@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: MIT */
+#include "explore_scenarios.h"
+#include "explore_world.h"
+
+enum { A, B, C };
+
+static void make_block(void) {
+  op_alloc(A, 500);
+}
+
+static void pin_it(void) {
+  op_pin(A);
+}
+
+static void fill_it(void) {
+  op_fill(A, 100);
+}
+
+static void one_alone(void) {
+  world_make(true);
+  explore_as(0, world_attach);
+  explore_as(0, make_block);
+}
+
+/* Two have magazines, and transfers count their uses without the lock. */
+static void two_attached(void) {
+  one_alone();
+  explore_as(1, world_attach);
+  explore_as(1, fill_it);
+}
+
+static void two_pinned(void) {
+  two_attached();
+  explore_as(0, pin_it);
+}
+
+static void alone_pinned(void) {
+  one_alone();
+  explore_as(0, pin_it);
+}
+
+/* No magazines: frees are all under the lock, transfers are not. */
+static void plain(void) {
+  world_make(false);
+  explore_as(0, make_block);
+  explore_as(1, fill_it);
+}
+
+/* And no transfer so far. */
+static void plain_new(void) {
+  world_make(false);
+  explore_as(0, make_block);
+}
+
+static void plain_pinned(void) {
+  plain();
+  explore_as(0, pin_it);
+}
+
+static void free_a(void) {
+  op_free(A);
+}
+
+static void fill_a(void) {
+  op_fill(A, 500);
+}
+
+static void fill_a_little(void) {
+  op_fill(A, 10);
+}
+
+static void fill_twice(void) {
+  op_fill(A, 300);
+  op_fill(A, 500);
+}
+
+static void alloc_b(void) {
+  op_alloc(B, 400);
+}
+
+static void free_and_alloc_less(void) {
+  op_free(A);
+  op_alloc(B, 400); /* the same quanta */
+}
+
+static void free_and_alloc_small(void) {
+  op_free(A);
+  op_alloc(B, 100);
+}
+
+static void resize_less(void) {
+  op_resize(A, 100);
+}
+
+static void resize_a_little(void) {
+  op_resize(A, 450); /* as many quanta */
+}
+
+static void resize_more(void) {
+  op_resize(A, 600);
+}
+
+/* Beyond the block before and after it became longer. */
+static void fill_too_much(void) {
+  op_fill(A, 620);
+}
+
+static void resize_and_free(void) {
+  op_resize(A, 600);
+  op_free(A);
+}
+
+static void resize_back(void) {
+  op_resize(A, 100);
+  op_resize(A, 500);
+}
+
+static void pin_and_unpin(void) {
+  op_pin(A);
+  op_unpin(A);
+}
+
+static void unpin(void) {
+  op_unpin(A);
+}
+
+static void defer(void) {
+  op_free_deferred(A);
+}
+
+static void defer_and_alloc(void) {
+  op_free_deferred(A);
+  op_alloc(B, 500);
+}
+
+static void alloc_and_free_b(void) {
+  op_alloc(B, 500);
+  op_free(B);
+}
+
+const struct explore_scenario explore_uses[] = {
+    {"alone, free against pin", one_alone, {free_a, pin_and_unpin}, world_finish},
+    {"alone, free against transfer", one_alone, {free_a, fill_a}, world_finish},
+    {"alone, free and alloc against transfer", one_alone, {free_and_alloc_less, fill_a}, world_finish},
+    {"alone, free against resize", one_alone, {free_a, resize_less}, world_finish},
+    {"alone, free against deferred free", one_alone, {free_and_alloc_less, defer}, world_finish},
+    {"alone, transfer against free", one_alone, {fill_a, free_a}, world_finish},
+    {"alone, transfer against transfer", one_alone, {fill_twice, fill_a}, world_finish},
+    {"alone, deferred free against unpin", alone_pinned, {defer_and_alloc, unpin}, world_finish},
+    {"free against pin", two_attached, {free_a, pin_and_unpin}, world_finish},
+    {"free against transfer", two_attached, {free_a, fill_a}, world_finish},
+    {"free against transfer, and another gets it", two_attached, {free_a, fill_a, alloc_b}, world_finish},
+    {"transfer, and the block comes again for less", two_attached, {free_and_alloc_less, fill_a}, world_finish},
+    {"transfer, and another block comes there", two_attached, {free_and_alloc_small, fill_a}, world_finish},
+    {"resize against transfer", two_attached, {resize_less, fill_a}, world_finish},
+    {"resize to more against transfer beyond", two_attached, {resize_more, fill_too_much}, world_finish},
+    {"resize of the slack against transfer", two_attached, {resize_a_little, fill_a}, world_finish},
+    {"resize against transfer and another one", two_attached, {resize_less, fill_a, fill_a_little}, world_finish},
+    {"resize there and back against transfer", two_attached, {resize_back, fill_a}, world_finish},
+    {"resize against free", two_attached, {resize_and_free, free_a}, world_finish},
+    {"deferred free against unpin", two_pinned, {defer, unpin}, world_finish},
+    {"deferred free against unpin and alloc", two_pinned, {defer, unpin, alloc_and_free_b}, world_finish},
+    {"deferred free against transfer", two_attached, {defer_and_alloc, fill_a}, world_finish},
+    {"two deferred frees against transfer", two_attached, {defer, defer, fill_a}, world_finish},
+    {"deferred free against free", two_attached, {defer, free_and_alloc_less}, world_finish},
+    {"no magazines, first transfers", plain_new, {fill_a, fill_a, free_a}, world_finish},
+    {"no magazines, free against transfer", plain, {free_and_alloc_small, fill_a}, world_finish},
+    {"no magazines, resize against transfers", plain, {resize_less, fill_a, fill_a_little}, world_finish},
+    {"no magazines, resizes against transfer", plain, {resize_back, fill_a}, world_finish},
+    {"no magazines, deferred free against unpin", plain_pinned, {defer_and_alloc, unpin, fill_a_little}, world_finish},
+};
+const size_t explore_use_count = sizeof explore_uses / sizeof *explore_uses;
