@@ -68,10 +68,10 @@ ZCMEM__INLINE enum zcmem_status end_alloc(struct zcmem__region *region, hal_size
   (void)addr;
 #endif
   zcmem__region_note_alloc(region, status, &region->stats.allocations);
-  zcmem__lock_drop(&region->lock);
   if (ZCMEM__UNLIKELY(zcmem__record_on(region))) {
-    zcmem__record_alloc(region, status, size, align, addr);
+    return zcmem__record_alloc_and_drop(region, status, size, align, addr);
   }
+  zcmem__lock_drop(&region->lock);
   return status;
 }
 
@@ -99,11 +99,10 @@ static enum zcmem_status end_free(struct zcmem__region *region, hal_addr_t addr,
   }
   zcmem__atomic_changed(&region->version);
   zcmem__mem_count_free(region, status, deferred);
-  uint32_t sequence = zcmem__record_sequence(region);
-  zcmem__lock_drop(&region->lock);
   if (ZCMEM__UNLIKELY(zcmem__record_on(region))) {
-    zcmem__record_free(region, status, addr, deferred, sequence);
+    return zcmem__record_free_and_drop(region, status, addr, deferred);
   }
+  zcmem__lock_drop(&region->lock);
   return status;
 }
 

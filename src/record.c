@@ -25,11 +25,17 @@ void zcmem__record_alloc(const struct zcmem__region *region, enum zcmem_status s
   zcmem__record_tell(region, &event);
 }
 
-void zcmem__record_free(const struct zcmem__region *region, enum zcmem_status status, hal_addr_t addr, bool deferred,
-                        uint32_t sequence) {
-  const struct zcmem_event event = {.kind = deferred ? ZCMEM_EVENT_FREE_DEFERRED : ZCMEM_EVENT_FREE,
-                                    .status = status,
-                                    .sequence = sequence,
-                                    .addr = addr};
-  zcmem__record_tell(region, &event);
+enum zcmem_status zcmem__record_alloc_and_drop(struct zcmem__region *region, enum zcmem_status status, hal_size_t size,
+                                               hal_size_t align, const hal_addr_t *addr) {
+  zcmem__lock_drop(&region->lock);
+  zcmem__record_alloc(region, status, size, align, addr);
+  return status;
+}
+
+enum zcmem_status zcmem__record_free_and_drop(struct zcmem__region *region, enum zcmem_status status, hal_addr_t addr,
+                                              bool deferred) {
+  uint32_t sequence = zcmem__record_sequence(region);
+  zcmem__lock_drop(&region->lock);
+  zcmem__record_ranged(region, deferred ? ZCMEM_EVENT_FREE_DEFERRED : ZCMEM_EVENT_FREE, status, addr, 0, sequence);
+  return status;
 }

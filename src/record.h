@@ -48,12 +48,17 @@ static inline void zcmem__record(const struct zcmem__region *region, enum zcmem_
   }
 }
 
-/* The same of an allocation that takes its number now, */
+/* The same of an allocation that takes its number now. */
 void zcmem__record_alloc(const struct zcmem__region *region, enum zcmem_status status, hal_size_t size,
                          hal_size_t align, const hal_addr_t *addr);
 
-/* and of a free, whose number was taken while the lock was held. */
-void zcmem__record_free(const struct zcmem__region *region, enum zcmem_status status, hal_addr_t addr, bool deferred,
-                        uint32_t sequence);
+/*
+ * The end of an allocation or a free that holds the region's lock, where a recorder is to be told: lets go of the lock
+ * and tells. They answer `status`: so their callers end with them, and have nothing to keep meanwhile.
+ */
+enum zcmem_status zcmem__record_alloc_and_drop(struct zcmem__region *region, enum zcmem_status status, hal_size_t size,
+                                               hal_size_t align, const hal_addr_t *addr);
+enum zcmem_status zcmem__record_free_and_drop(struct zcmem__region *region, enum zcmem_status status, hal_addr_t addr,
+                                              bool deferred);
 
 #endif
