@@ -12,7 +12,7 @@
 /* A look at each block of a region. */
 typedef bool (*visitor)(void *ctx, const struct zcmem_block_info *block);
 
-static enum zcmem_status visit_blocks(struct zcmem__region *region, visitor look, void *ctx) {
+static enum zcmem_status visit_blocks(struct zcmem__region *region, visitor each_block, void *ctx) {
   enum zcmem_status status = zcmem__region_take(region);
   if (status == ZCMEM_OK) {
     status = zcmem__keep_settle(region, false);
@@ -20,7 +20,7 @@ static enum zcmem_status visit_blocks(struct zcmem__region *region, visitor look
   if (status != ZCMEM_OK) {
     return status;
   }
-  status = zcmem_heap_walk(region->heap, look, ctx);
+  status = zcmem_heap_walk(region->heap, each_block, ctx);
   zcmem__keep_resume(region);
   zcmem__lock_drop(&region->lock);
   return status;

@@ -43,6 +43,9 @@ enum zcmem_status zcmem__guarded_alloc(struct zcmem__region *region, hal_size_t 
   if (status == ZCMEM_OK) {
     zcmem__guard_fill(region->guard, *addr, size);
   }
+  if (zcmem__record_on(region)) {
+    zcmem__record_alloc(region, status, size, align, addr);
+  }
   return status;
 }
 
@@ -79,8 +82,16 @@ enum zcmem_status zcmem__guarded_free(struct zcmem__region *region, hal_addr_t a
   if (!poisons) {
     zcmem__mem_count_free(region, status, freed.deferred);
   }
+  uint32_t sequence = zcmem__record_sequence(region);
   zcmem__lock_drop(&region->lock);
-  return poisons ? end_doomed(region, addr, freed.requested) : status;
+  if (poisons) {
+    status = end_doomed(region, addr, freed.requested);
+  }
+  if (status != ZCMEM_ELOCK) {
+    enum zcmem_event_kind kind = freed.deferred ? ZCMEM_EVENT_FREE_DEFERRED : ZCMEM_EVENT_FREE;
+    zcmem__record_ranged(region, kind, status, addr, 0, sequence);
+  }
+  return status;
 }
 
 static enum zcmem_status resize_once(struct zcmem__region *region, hal_addr_t addr, hal_size_t size) {

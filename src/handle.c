@@ -70,6 +70,7 @@ enum zcmem_status zcmem_mem_pin_handle(struct zcmem_hal *hal, struct zcmem_handl
   bool is_it = zcmem__block_state(block) == ZCMEM__LIVE && block->tag == handle.generation;
   status = is_it ? zcmem_heap_pin(region->heap, handle.addr) : ZCMEM_ENOENT;
   zcmem__lock_drop(&region->lock);
+  zcmem__record(region, ZCMEM_EVENT_PIN, status, handle.addr, 0);
   return status;
 }
 
@@ -120,7 +121,9 @@ enum zcmem_status zcmem_mem_read_handle(struct zcmem_hal *hal, void *dst, struct
   if (status != ZCMEM_OK) {
     return status;
   }
-  return end_transfer(&use, size, ZCMEM__MOVED_READ, zcmem__move_read(use.region, dst, handle.addr + offset, size));
+  status = end_transfer(&use, size, ZCMEM__MOVED_READ, zcmem__move_read(use.region, dst, handle.addr + offset, size));
+  zcmem__record(use.region, ZCMEM_EVENT_READ, status, handle.addr + offset, size);
+  return status;
 }
 
 enum zcmem_status zcmem_mem_write_handle(struct zcmem_hal *hal, struct zcmem_handle handle, hal_size_t offset,
@@ -133,5 +136,8 @@ enum zcmem_status zcmem_mem_write_handle(struct zcmem_hal *hal, struct zcmem_han
   if (status != ZCMEM_OK) {
     return status;
   }
-  return end_transfer(&use, size, ZCMEM__MOVED_WRITTEN, zcmem__move_write(use.region, handle.addr + offset, src, size));
+  status =
+      end_transfer(&use, size, ZCMEM__MOVED_WRITTEN, zcmem__move_write(use.region, handle.addr + offset, src, size));
+  zcmem__record(use.region, ZCMEM_EVENT_WRITE, status, handle.addr + offset, size);
+  return status;
 }

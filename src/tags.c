@@ -13,6 +13,9 @@ enum zcmem_status zcmem_mem_set_tag(struct zcmem_hal *hal, hal_addr_t addr, uint
   if (region == NULL) {
     return ZCMEM_ENOENT;
   }
+  if ((region->flags & ZCMEM_REGION_HANDLES) != 0) {
+    return ZCMEM_EINVAL; /* where the word is the handle's */
+  }
   enum zcmem_status status = zcmem__region_take(region);
   if (status != ZCMEM_OK) {
     return status;
@@ -33,8 +36,9 @@ enum zcmem_status zcmem_mem_set_tag(struct zcmem_hal *hal, hal_addr_t addr, uint
 enum zcmem_status zcmem_mem_alloc_tagged(struct zcmem_hal *hal, uint32_t region, hal_size_t size, hal_size_t align,
                                          uint32_t tag, hal_addr_t *addr) {
   hal_addr_t made = HAL_NULLPTR;
-  if (addr == NULL) {
-    return zcmem_mem_alloc(hal, region, size, align, NULL);
+  const struct zcmem__region *in = hal == NULL ? NULL : zcmem__hal_region(hal, region);
+  if (addr == NULL || in == NULL || (tag != 0 && (in->flags & ZCMEM_REGION_HANDLES) != 0)) {
+    return ZCMEM_EINVAL;
   }
   enum zcmem_status status = zcmem_mem_alloc(hal, region, size, align, &made);
   if (status == ZCMEM_OK && tag != 0) {

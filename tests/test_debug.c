@@ -526,6 +526,34 @@ static void test_magazines_rest_while_a_recorder_is_set(void **state) {
   assert_int_equal(zcmem_hal_destroy(hal), 0);
 }
 
+/* In a region with hardening other code allocates and frees; and where handles are, tags are not. */
+static void test_regions_with_hardening_are_recorded_too(void **state) {
+  static unsigned char host[64 * 1024];
+  struct zcmem_hal_config config = {.name = "d", .max_regions = 1};
+  struct zcmem_region_config region = plain_region("r", BASE, sizeof host);
+  struct zcmem_hal *hal = NULL;
+  hal_addr_t addr = 0;
+  (void)state;
+  region.host = host;
+  region.flags = ZCMEM_REGION_HANDLES | ZCMEM_REGION_POISON;
+  memset(&record, 0, sizeof record);
+  seen = 0;
+  assert_ok(zcmem_hal_create(&config, &region, 1, &hal));
+  assert_ok(zcmem_hal_set_recorder(hal, &recorder));
+  assert_status(zcmem_mem_alloc_tagged(hal, 0, 100, 1, 5, &addr), ZCMEM_EINVAL);
+  assert_ok(zcmem_mem_alloc_tagged(hal, 0, 100, 1, 0, &addr));
+  (void)told(ZCMEM_EVENT_ALLOC, ZCMEM_OK, addr, 100);
+  assert_status(zcmem_mem_set_tag(hal, addr, 5), ZCMEM_EINVAL);
+  assert_ok(zcmem_mem_resize(hal, addr, 200));
+  (void)told(ZCMEM_EVENT_RESIZE, ZCMEM_OK, addr, 200);
+  assert_ok(zcmem_mem_free_batch(hal, &addr, 1, NULL));
+  (void)told(ZCMEM_EVENT_FREE, ZCMEM_OK, addr, 0);
+  assert_status(zcmem_mem_free(hal, addr), ZCMEM_ENOENT);
+  (void)told(ZCMEM_EVENT_FREE, ZCMEM_ENOENT, addr, 0);
+  assert_int_equal(seen, record.count);
+  assert_int_equal(zcmem_hal_destroy(hal), 0);
+}
+
 static void test_recorders_that_are_refused(void **state) {
   struct zcmem_hal *hal = two_regions(0);
   const struct zcmem_recorder mute = {NULL, tick, who, &record};
@@ -633,6 +661,7 @@ int main(void) {
       cmocka_unit_test(test_a_recorder_is_told_of_every_call),
       cmocka_unit_test(test_a_buffers_own_memory_is_told),
       cmocka_unit_test(test_magazines_rest_while_a_recorder_is_set),
+      cmocka_unit_test(test_regions_with_hardening_are_recorded_too),
       cmocka_unit_test(test_recorders_that_are_refused),
       cmocka_unit_test(test_events_are_read_as_they_were_written),
       cmocka_unit_test(test_bytes_that_are_no_event_are_refused),

@@ -25,15 +25,17 @@ extern "C" {
    (uint32_t)(unsigned char)(d))
 
 /*
- * Sets the tag of the live block that starts at addr; it stays until the block is freed. EINVAL iff hal is NULL. ENOENT
- * iff no live block starts there. ELOCK. One hold of the region's lock.
+ * Sets the tag of the live block that starts at addr; it stays until the block is freed. EINVAL iff hal is NULL, or
+ * the region has handles (ZCMEM_REGION_HANDLES), whose numbers are where tags are. ENOENT iff no live block starts
+ * there. ELOCK. One hold of the region's lock.
  */
 ZCMEM_API enum zcmem_status zcmem_mem_set_tag(struct zcmem_hal *hal, hal_addr_t addr, uint32_t tag);
 
 /*
- * zcmem_mem_alloc of a block with that tag. Statuses: as there. If the lock fails between the allocation and the
- * setting of the tag, the block is given back (ELOCK); if it fails again then, it stays live for good. Cost: that of
- * zcmem_mem_alloc and zcmem_mem_set_tag; with tag 0, of zcmem_mem_alloc.
+ * zcmem_mem_alloc of a block with that tag. Statuses: as there; EINVAL also iff tag is not 0 and the region has
+ * handles. If the lock fails between the allocation and the setting of the tag, the block is given back (ELOCK); if it
+ * fails again then, it stays live for good. Cost: that of zcmem_mem_alloc and zcmem_mem_set_tag; with tag 0, of
+ * zcmem_mem_alloc.
  */
 ZCMEM_API enum zcmem_status zcmem_mem_alloc_tagged(struct zcmem_hal *hal, uint32_t region, hal_size_t size,
                                                    hal_size_t align, uint32_t tag, hal_addr_t *addr);
@@ -70,7 +72,7 @@ struct zcmem_free_stats {
   uint64_t blocks;                        /* free blocks */
   uint64_t bytes;                         /* free bytes */
   uint64_t largest;                       /* bytes of the largest free block */
-  uint64_t cached_blocks;                 /* blocks that magazines keep: neither live nor free */
+  uint64_t cached_blocks;                 /* blocks that magazines keep, or a quarantine: neither live nor free */
   uint64_t cached_bytes;                  /*   and their bytes */
   uint64_t fragmentation;                 /* millionths of `bytes` that are not in the largest block: 0 none, see
                                              zcmem_region_stats */
