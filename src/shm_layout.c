@@ -5,6 +5,7 @@
 #include <string.h>
 
 #define PAGE UINT64_C(4096) /* parts begin on pages of their own; where pages are larger they just share some */
+#define KNOWN_FLAGS (ZCMEM_REGION_COHERENT | ZCMEM_REGION_UNCHECKED)
 #define MOST (SIZE_MAX / 2) /* of an area; sums of two such numbers do not wrap */
 
 /* Takes `bytes` bytes, which begin `skew` bytes after a page's beginning, from *end on. */
@@ -46,7 +47,9 @@ enum zcmem_status zcmem__shm_plan_make(const struct zcmem_region_config *regions
   for (uint32_t i = 0; i < count; i++) {
     const struct zcmem_region_config *config = &regions[i];
     struct zcmem__shm_place *place = &plan->place[i];
-    if (!zcmem__name_valid(config->name) || config->image != NULL) {
+    /* What hardening keeps of a block is in the memory of one process. */
+    if (!zcmem__name_valid(config->name) || config->image != NULL || (config->flags & ~KNOWN_FLAGS) != 0 ||
+        zcmem__guard_wanted(config)) {
       return ZCMEM_EINVAL;
     }
     zcmem__name_copy(place->name, config->name);

@@ -157,6 +157,12 @@ static void wrong_arguments(void **state) {
   region.image = &region;
   assert_status(zcmem_shm_create(&good, &shm), ZCMEM_EINVAL);
   region.image = NULL;
+  region.flags = ZCMEM_REGION_HANDLES;
+  assert_status(zcmem_shm_create(&good, &shm), ZCMEM_EINVAL);
+  region.flags = 0;
+  region.red_zone = 16;
+  assert_status(zcmem_shm_create(&good, &shm), ZCMEM_EINVAL);
+  region.red_zone = 0;
   region.kind = 0;
   assert_status(zcmem_shm_create(&good, &shm), ZCMEM_EINVAL);
   region.kind = ZCMEM_KIND_DRAM;

@@ -56,7 +56,8 @@ struct zcmem_shm_config {
   uint32_t flags;                            /* ZCMEM_SHM_RESERVE */
   uint32_t max_processes;                    /* that have it open at once, or died and were not reaped; 0: default */
   uint32_t max_mappings;                     /* of the creator's HAL */
-  const struct zcmem_region_config *regions; /* image must be NULL; neither host nor ops: the area has the memory */
+  const struct zcmem_region_config *regions; /* image must be NULL; neither host nor ops: the area has the memory.
+                                                Flags: COHERENT and UNCHECKED; no hardening */
   uint32_t region_count;                     /* 1 ... 64 */
 };
 
