@@ -41,7 +41,7 @@ static bool is_name(const char *name) {
 
 /* -------------------------------------------------------------------------------- what open and create share -- */
 
-static void forget(struct zcmem_shm *shm) {
+static void forget_area(struct zcmem_shm *shm) {
   if (shm->area != NULL) {
     (void)munmap(shm->area, shm->bytes);
   }
@@ -51,7 +51,7 @@ static void forget(struct zcmem_shm *shm) {
   zcmem__host_memory.free(zcmem__host_memory.ctx, shm, sizeof *shm);
 }
 
-static struct zcmem_shm *begin(void) {
+static struct zcmem_shm *begin_area(void) {
   struct zcmem_shm *shm = zcmem__host_memory.alloc(zcmem__host_memory.ctx, sizeof *shm);
   if (shm != NULL) {
     shm->fd = -1;
@@ -206,7 +206,7 @@ enum zcmem_status zcmem_shm_create(const struct zcmem_shm_config *config, struct
   if (status != ZCMEM_OK) {
     return status;
   }
-  struct zcmem_shm *made = begin();
+  struct zcmem_shm *made = begin_area();
   if (made == NULL) {
     return ZCMEM_ENOMEM;
   }
@@ -223,7 +223,7 @@ enum zcmem_status zcmem_shm_create(const struct zcmem_shm_config *config, struct
     (void)shm_unlink(config->name);
   }
   (void)zcmem_hal_destroy(made->hal);
-  forget(made);
+  forget_area(made);
   return status;
 }
 
@@ -312,7 +312,7 @@ enum zcmem_status zcmem_shm_open(const struct zcmem_shm_open_config *config, str
       (config->access_count > 0 && config->access == NULL)) {
     return ZCMEM_EINVAL;
   }
-  struct zcmem_shm *made = begin();
+  struct zcmem_shm *made = begin_area();
   if (made == NULL) {
     return ZCMEM_ENOMEM;
   }
@@ -329,7 +329,7 @@ enum zcmem_status zcmem_shm_open(const struct zcmem_shm_open_config *config, str
     return ZCMEM_OK;
   }
   (void)zcmem_hal_destroy(made->hal);
-  forget(made);
+  forget_area(made);
   return status;
 }
 
@@ -356,7 +356,7 @@ enum zcmem_status zcmem_shm_close(struct zcmem_shm *shm) {
   } else {
     (void)zcmem_hal_destroy(shm->hal);
   }
-  forget(shm);
+  forget_area(shm);
   return status;
 }
 

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #define PAGE UINT64_C(4096) /* parts begin on pages of their own; where pages are larger they just share some */
-#define KNOWN_FLAGS (ZCMEM_REGION_COHERENT | ZCMEM_REGION_UNCHECKED)
+#define KNOWN_AREA_FLAGS (ZCMEM_REGION_COHERENT | ZCMEM_REGION_UNCHECKED)
 #define MOST (SIZE_MAX / 2) /* of an area; sums of two such numbers do not wrap */
 
 /* Takes `bytes` bytes, which begin `skew` bytes after a page's beginning, from *end on. */
@@ -48,7 +48,7 @@ enum zcmem_status zcmem__shm_plan_make(const struct zcmem_region_config *regions
     const struct zcmem_region_config *config = &regions[i];
     struct zcmem__shm_place *place = &plan->place[i];
     /* What hardening keeps of a block is in the memory of one process. */
-    if (!zcmem__name_valid(config->name) || config->image != NULL || (config->flags & ~KNOWN_FLAGS) != 0 ||
+    if (!zcmem__name_valid(config->name) || config->image != NULL || (config->flags & ~KNOWN_AREA_FLAGS) != 0 ||
         zcmem__guard_wanted(config)) {
       return ZCMEM_EINVAL;
     }

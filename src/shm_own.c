@@ -4,7 +4,7 @@
 #ifdef ZCMEM__SHM
 #include "heap_ops.h"
 
-#define STEP (64u * ZCMEM__ID) /* of ids that are looked at in one hold of a region's lock */
+#define REAP_STEP (64u * ZCMEM__ID) /* of ids that are looked at in one hold of a region's lock */
 
 /* ------------------------------------------------------------------------------------------------------- owner -- */
 
@@ -118,14 +118,14 @@ static enum zcmem_status reap_part(struct zcmem__shm_part *part, uint32_t slot, 
   struct zcmem_heap *heap = part->shared.heap;
   struct zcmem__version version = {part->shared.version};
   const uint64_t most = part->row * ZCMEM__ID; /* whatever the heap says */
-  uint64_t next = ZCMEM__ID, end = STEP;
+  uint64_t next = ZCMEM__ID, end = REAP_STEP;
   while (next < end) {
     if (zcmem__shm_lock_take(part) != ZCMEM_OK) {
       return ZCMEM_ELOCK;
     }
     end = heap->next_id < most ? heap->next_id : most;
     zcmem__atomic_change(&version);
-    for (uint64_t last = next + STEP; next < end && next < last; next += ZCMEM__ID) {
+    for (uint64_t last = next + REAP_STEP; next < end && next < last; next += ZCMEM__ID) {
       end_uses(part, slot, (uint32_t)next, reaped);
       free_block_of(part, slot, (uint32_t)next, how, reaped, left);
     }

@@ -165,7 +165,7 @@ bool zcmem__shm_slots_unused(const struct zcmem__shm_part *part, uint32_t slot, 
 }
 
 /* The row of a slot that is free is empty, but in an area that nobody checked. */
-static void own_uses(struct zcmem_shm *shm, uint32_t slot) {
+static void take_uses(struct zcmem_shm *shm, uint32_t slot) {
   for (uint32_t i = 0; i < shm->regions; i++) {
     (void)zcmem__shm_slots_unused(&shm->part[i], slot, 0, true);
     shm->part[i].shared.uses = shm->part[i].uses + (slot - 1u) * shm->part[i].row;
@@ -187,7 +187,7 @@ enum zcmem_status zcmem__shm_slots_claim(struct zcmem_shm *shm) {
   (void)read_stat(pid, &stat);
   slots[slot - 1].pid = pid;
   slots[slot - 1].start = stat.start;
-  own_uses(shm, slot);
+  take_uses(shm, slot);
   zcmem__atomic_publish(&slots[slot - 1].state, ZCMEM__SLOT_USED);
   zcmem__atomic_publish(&shm->slot, slot);
   zcmem__atomic_publish(&shm->forks, zcmem__atomic_acquire(&forks));

@@ -18,7 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define TRIES 64u
+#define SNAPSHOT_TRIES 64u
 #define PAUSE 100000 /* nanoseconds between two, where the region was changing */
 
 struct zcmem_shm_snapshot {
@@ -100,7 +100,7 @@ static enum zcmem_status read_region(struct zcmem_shm_snapshot *snapshot, int fd
   if (snapshot->heap[region] == NULL) {
     return ZCMEM_ENOMEM;
   }
-  for (uint32_t tries = 0; tries < TRIES && status == ZCMEM_OK && !settled; tries++) {
+  for (uint32_t tries = 0; tries < SNAPSHOT_TRIES && status == ZCMEM_OK && !settled; tries++) {
     uint32_t before = 0, after = 0;
     if (tries > 0) {
       (void)nanosleep(&(struct timespec){0, PAUSE}, NULL);
@@ -215,17 +215,17 @@ static bool visit_with_owner(void *ctx, const struct zcmem_block_info *block) {
       owner = walk->snapshot->process[slot - 1];
     }
   }
-  return walk->visit(walk->ctx, block, &owner);
+  return walk->tell(walk->ctx, block, &owner);
 }
 
 enum zcmem_status zcmem_shm_snapshot_walk(const struct zcmem_shm_snapshot *snapshot, uint32_t index,
-                                          bool (*visit)(void *ctx, const struct zcmem_block_info *block,
-                                                        const struct zcmem_shm_process *owner),
+                                          bool (*tell)(void *ctx, const struct zcmem_block_info *block,
+                                                       const struct zcmem_shm_process *owner),
                                           void *ctx) {
-  if (visit == NULL || index >= zcmem_shm_snapshot_regions(snapshot)) {
+  if (tell == NULL || index >= zcmem_shm_snapshot_regions(snapshot)) {
     return ZCMEM_EINVAL;
   }
-  struct walk walk = {snapshot, snapshot->heap[index], visit, ctx};
+  struct walk walk = {snapshot, snapshot->heap[index], tell, ctx};
   return zcmem_heap_walk(walk.heap, visit_with_owner, &walk);
 }
 #else

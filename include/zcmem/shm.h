@@ -66,16 +66,17 @@ struct zcmem_shm_access {
   const char *region;                 /* its name */
   void *host;                         /* these as in zcmem_region_config */
   const struct zcmem_region_ops *ops; /* must outlive the HAL; NULL: none */
-  void *ctx;
+  void *ctx;                          /* for the ops */
 };
 
+/* Which area, for zcmem_shm_open, and how. */
 struct zcmem_shm_open_config {
   const char *name;                      /* as it was created; NULL: fd says */
   int fd;                                /* of the area, open for reading and writing; it stays the caller's */
   uint32_t flags;                        /* ZCMEM_SHM_CHECK */
   uint32_t max_mappings;                 /* of this process's HAL */
   const struct zcmem_shm_access *access; /* of the regions whose memory is not in the area; others have none */
-  uint32_t access_count;
+  uint32_t access_count;                 /* of these */
 };
 
 /*
@@ -147,11 +148,12 @@ enum zcmem_shm_state {
   ZCMEM_SHM_SHARED = 3  /* of a block: declared everybody's */
 };
 
+/* A process that is attached to an area, or was. */
 struct zcmem_shm_process {
-  uint32_t slot; /* its number in the area, from 1 on */
-  uint32_t pid;
-  uint64_t start; /* when it began, in the clock ticks of /proc/PID/stat; 0: not known */
-  enum zcmem_shm_state state;
+  uint32_t slot;              /* its number in the area, from 1 on */
+  uint32_t pid;               /* its process id */
+  uint64_t start;             /* when it began, in the clock ticks of /proc/PID/stat; 0: not known */
+  enum zcmem_shm_state state; /* whether it lives */
 };
 
 /* Who owns the live block at addr. Statuses as zcmem_shm_own; EINVAL also iff owner is NULL. */
@@ -196,11 +198,12 @@ ZCMEM_API enum zcmem_status zcmem_shm_check(struct zcmem_shm *shm);
  */
 struct zcmem_shm_snapshot;
 
+/* One region of a snapshot. */
 struct zcmem_shm_snapshot_region {
   struct zcmem_region_info info; /* `mapped`: the area has the memory */
-  struct zcmem_heap_info heap;
-  hal_size_t largest; /* largest request that would succeed */
-  bool whole;         /* it was whole as it was found; false: a repair was needed, in the copy */
+  struct zcmem_heap_info heap;   /* its counters */
+  hal_size_t largest;            /* largest request that would succeed */
+  bool whole;                    /* it was whole as it was found; false: a repair was needed, in the copy */
 };
 
 /*
