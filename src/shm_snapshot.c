@@ -53,8 +53,7 @@ static enum zcmem_status read_version(int fd, uint32_t region, uint32_t *version
                       offsetof(struct zcmem__shm_live, version));
 }
 
-static enum zcmem_status read_header(struct zcmem_shm_snapshot *snapshot, int fd) {
-  struct zcmem__shm_slot slots[ZCMEM_SHM_MAX_PROCESSES];
+static enum zcmem_status read_plan_of(struct zcmem_shm_snapshot *snapshot, int fd) {
   uint64_t magic = 0;
   enum zcmem_status status = read_all(fd, &magic, sizeof magic, 0);
   if (status == ZCMEM_OK && magic != ZCMEM__SHM_MAGIC) {
@@ -66,9 +65,13 @@ static enum zcmem_status read_header(struct zcmem_shm_snapshot *snapshot, int fd
   if (status == ZCMEM_OK && !zcmem__shm_plan_valid(&snapshot->plan)) {
     status = ZCMEM_ECORRUPT;
   }
-  if (status == ZCMEM_OK) {
-    status = read_all(fd, slots, sizeof slots, offsetof(struct zcmem__shm_area, slot));
-  }
+  return status;
+}
+
+/* After the regions: whoever owns a block there is known by now, unless he has gone and was reaped meanwhile. */
+static enum zcmem_status read_processes(struct zcmem_shm_snapshot *snapshot, int fd) {
+  struct zcmem__shm_slot slots[ZCMEM_SHM_MAX_PROCESSES];
+  enum zcmem_status status = read_all(fd, slots, sizeof slots, offsetof(struct zcmem__shm_area, slot));
   for (uint32_t slot = 1; status == ZCMEM_OK && slot <= snapshot->plan.slots; slot++) {
     snapshot->process[slot - 1] = zcmem__shm_slots_describe(slots, slot);
   }
@@ -125,9 +128,12 @@ enum zcmem_status zcmem_shm_snapshot_take(int fd, struct zcmem_shm_snapshot **sn
   if (taken == NULL) {
     return ZCMEM_ENOMEM;
   }
-  enum zcmem_status status = read_header(taken, fd);
+  enum zcmem_status status = read_plan_of(taken, fd);
   for (uint32_t i = 0; status == ZCMEM_OK && i < taken->plan.regions; i++) {
     status = read_region(taken, fd, i);
+  }
+  if (status == ZCMEM_OK) {
+    status = read_processes(taken, fd);
   }
   if (status == ZCMEM_OK) {
     *snapshot = taken;
@@ -213,6 +219,9 @@ static bool visit_with_owner(void *ctx, const struct zcmem_block_info *block) {
       owner.state = ZCMEM_SHM_SHARED;
     } else if (slot != 0 && slot <= walk->snapshot->plan.slots) {
       owner = walk->snapshot->process[slot - 1];
+      if (owner.state == ZCMEM_SHM_NOBODY) {
+        owner.state = ZCMEM_SHM_GONE;
+      }
     }
   }
   return walk->tell(walk->ctx, block, &owner);

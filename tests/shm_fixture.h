@@ -9,6 +9,7 @@
 #include "unit.h"
 #include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <zcmem/shm.h>
@@ -67,10 +68,19 @@ static inline uint64_t shm_live(struct zcmem_shm *shm) {
   return stats.live;
 }
 
+/* A child that goes on and on ends with the test, also with one that fails. Answers as fork does. */
+static inline pid_t shm_fork(void) {
+  const pid_t parent = getpid(), pid = fork();
+  if (pid == 0 && (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != parent)) {
+    _exit(1);
+  }
+  return pid;
+}
+
 /* Runs it in a child, which ends by itself with 0, or by a signal of its own. Answers how, as waitpid does. */
 static inline int shm_child(void (*run)(void *ctx), void *ctx) {
   int status = 0;
-  pid_t pid = fork();
+  pid_t pid = shm_fork();
   assert_true(pid >= 0);
   if (pid == 0) {
     run(ctx);

@@ -227,7 +227,7 @@ static void start(unsigned worker) {
   const uint64_t random = random_next(&test.random);
   atomic_store(&log->begun, 0);
   atomic_store(&log->ended, 0);
-  test.pids[worker] = fork();
+  test.pids[worker] = shm_fork();
   assert_true(test.pids[worker] >= 0);
   if (test.pids[worker] == 0) {
     live(log, random);

@@ -108,7 +108,7 @@ static void processes_pass_blocks(unsigned processes) {
     assert_int_equal(pipe(test.pipes[i]), 0);
   }
   for (unsigned i = 0; i < processes; i++) {
-    pids[i] = fork();
+    pids[i] = shm_fork();
     assert_true(pids[i] >= 0);
     if (pids[i] == 0) {
       live(i);

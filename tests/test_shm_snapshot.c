@@ -139,7 +139,7 @@ static void of_one_that_changes_all_the_time(void **state) {
   (void)state;
   struct zcmem_shm *shm = shm_make(NULL, 3);
   (void)shm_alloc(shm, 1000);
-  pid_t pid = fork();
+  pid_t pid = shm_fork();
   assert_true(pid >= 0);
   if (pid == 0) {
     allocate_and_free(shm);
