@@ -224,7 +224,7 @@ static bool visit_with_owner(void *ctx, const struct zcmem_block_info *block) {
       }
     }
   }
-  return walk->tell(walk->ctx, block, &owner);
+  return walk->visit(walk->ctx, block, &owner);
 }
 
 enum zcmem_status zcmem_shm_snapshot_walk(const struct zcmem_shm_snapshot *snapshot, uint32_t index,

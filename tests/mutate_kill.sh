@@ -18,7 +18,7 @@ heap_resize.c:s/^    begin_change(heap, block, id, held);$//:a resize writes not
 heap_resize.c:/^  heap->undo_slack = block->slack;$/d:a resize writes half of it down
 heap_resize.c:/^  end_change(heap, id, held);$/d;s/^  ZCMEM__PUT(block->slack, slack);$/end_change(heap, id, held);&/:a resize ends before the slack is right
 heap_resize.c:/id | ZCMEM__UNDO_HELD | ZCMEM__UNDO_DONE/d:a resize holds the block before it writes that down
-heap_resize.c:s/generation + 1u}/generation}/:the generation does not tell whether the block is held
+heap_resize.c:s/zcmem__generation_after(generation)}/generation}/:the generation does not tell whether the block is held
 heap_repair.c:s/^  undo_resize(&r);$//:repair undoes nothing
 heap_repair.c:s/^ *zcmem__heap_let_go(block);$//:repair leaves a block held
 heap_repair.c:s/if (use == ZCMEM__ZOMBIE)/if (false)/:repair leaves a zombie that nobody uses
