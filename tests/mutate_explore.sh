@@ -17,7 +17,6 @@ magazine.c:/^void zcmem__magazines_share/,/^}/s/zcmem__magazines_\(revoke\|resto
 magazine.c:s/^  zcmem__barrier_all();$//:free against figures:who revokes passes no barrier
 magazine.c:s/^    while (zcmem__atomic_acquire(&at->state) == ZCMEM__BARRIER_BUSY) {$/    while (false) {/:free against figures:who revokes waits for nobody
 magazine.h:s/(zcmem__atomic_acquire(&region->revoked) != 0)/(false)/:free against figures:revoked magazines are entered
-magazine.h:s/return ZCMEM__GET(block->start) == start &&/life = __atomic_load_n(zcmem__block_life(block), __ATOMIC_ACQUIRE); return zcmem__life_use(life) == ZCMEM__LIVE \&\& ZCMEM__GET(block->start) == start \&\&/:free against a batch:a claim goes by the state alone, whatever the generation is now
 magazine.h:s/magazines->alone ? zcmem__block_claim_alone/true ? zcmem__block_claim_alone/:double free, both fast:all threads claim without swapping
 region.h:s/^    region->share(region);$/    (void)0;/:double free, one alone:another thread does not end that one is alone
 heap.c:s/(!alone \&\& !zcmem__bits_swap(&block->use, &now, ZCMEM__FREE))/false/:batch of frees against free:a free with the lock does not swap
