@@ -57,11 +57,14 @@ void zcmem__depot_init(struct zcmem__depot *depot, struct zcmem__region *region,
                        void (*share)(struct zcmem__region *region));
 
 /*
- * A hint leads from a block's first quantum to its descriptor: a bucket of two words, start << 32 | id. It may be stale
- * or missing; the descriptor tells.
+ * A hint leads from a block's first quantum to its descriptor: start << 32 | id, never 0. It may be stale or missing;
+ * the descriptor tells. A bucket is a cache line, the youngest hint first, so that a look-up seldom needs more than
+ * its first half.
  */
+#define ZCMEM__HINTS 8u
+
 ZCMEM__INLINE size_t zcmem__hint_bucket(uint32_t quantum, uint32_t shift) {
-  return 2u * (size_t)(quantum * UINT64_C(0x9e3779b97f4a7c15) >> shift);
+  return ZCMEM__HINTS * (size_t)(quantum * UINT64_C(0x9e3779b97f4a7c15) >> shift);
 }
 
 /* Remembers where a block is. */

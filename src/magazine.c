@@ -13,11 +13,13 @@
 #define SHORT_PART 4u
 /* Blocks that a call takes from the heap at most beside the one asked for. */
 #define STOCK_BLOCKS 3u
-/* Sizes that a call looks at to make room for another, or a bundle. */
+/* Sizes that a call looks at to make room for another, or a bundle; and blocks that a full one gives up. */
 #define ROOM_SIZES 4u
+#define ROOM_BLOCKS 4u
 #define BUNDLE_SIZES 24u
-/* For how many calls it is remembered that a thread looked for a bundle. */
+/* For how many calls it is remembered that a thread looked for a bundle; and for how many misses that it had enough. */
 #define WANTED 256u
+#define SATED 128u
 /*
  * A trial ends when what went to the heap comes to so much (more where other threads may need time to come by what they
  * give): a block that might have been kept is the best sign that magazines are of no use; one that was not there may
@@ -269,9 +271,17 @@ static void stock_up(struct zcmem__region *region, struct zcmem__magazines *maga
   }
 }
 
-/* Loads a bundle from the depot, and the allowance that goes with it. What finds no place goes back. */
+/*
+ * Loads a bundle from the depot, and the allowance that goes with it. What finds no place goes back. A thread that had
+ * more than it may keep a while ago does not: it has as much to give as to take, only not of this size, and with each
+ * bundle it would be short of room for the next free.
+ */
 static void load(struct zcmem__region *region, struct zcmem__magazines *magazines) {
   struct zcmem__bundle *bundle = zcmem__depot_top(region->depot);
+  if (magazines->sated > 0) {
+    magazines->sated--;
+    return;
+  }
   ZCMEM__PUT(region->depot->wanted, WANTED);
   if (bundle == NULL) {
     return;
@@ -347,8 +357,16 @@ static void make_bundle(struct zcmem__region *region, struct zcmem__magazines *m
   }
 }
 
-/* The same where nobody is: some sizes give up a block. */
+/*
+ * The same where nobody is: some sizes give up a block; and where it is of this size that there are too many, some at
+ * once, or the next free would find it full again.
+ */
 static void make_room(struct zcmem__region *region, struct zcmem__magazines *magazines, uint32_t size) {
+  if (magazines->of[size].count == magazines->of[size].most && region->depot->wanted == 0) {
+    for (uint32_t i = 0; i < ROOM_BLOCKS; i++) {
+      drop(region, magazines, size);
+    }
+  }
   for (uint32_t looked = 0; looked < ROOM_SIZES && !may_hold(region, magazines, size); looked++) {
     magazines->clock = first_stocked(magazines, magazines->clock + 1u);
     if (magazines->of[magazines->clock].count > 1) {
@@ -370,6 +388,9 @@ static void keep(struct zcmem__region *region, struct zcmem__magazines *magazine
   const struct zcmem__magazine *magazine = &magazines->of[size];
   if (!give_way(region, magazines)) {
     tick(region, magazines);
+    if (magazine->count == magazine->most || size > magazines->room) {
+      magazines->sated = SATED;
+    }
     if (should_give(region->depot, magazines, size)) {
       make_bundle(region, magazines, size);
     }

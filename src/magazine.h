@@ -71,6 +71,7 @@ struct zcmem__magazines {
   uint32_t clock;
   uint32_t slow;      /* what calls that went to the heap come to in this trial */
   uint32_t given;     /* blocks that went to other threads in it */
+  uint32_t sated;     /* allocations that find no block and do not look for a bundle, since there was no room lately */
   uint64_t quick;     /* allocations that did not, at its beginning */
   uint32_t next_rest; /* how long the next rest is */
   struct zcmem__magazine of[ZCMEM__CLASSES + 1];
@@ -116,11 +117,25 @@ ZCMEM__INLINE bool zcmem__magazines_keep(const struct zcmem__magazines *magazine
   return last < ZCMEM__CLASSES && (align - 1u) >> magazines->quantum_shift == 0 && (align & (align - 1u)) == 0;
 }
 
+/* Of four hints the first one for `start`, or 0: without a branch. Unused ones, behind all others, look like start 0.
+ */
+ZCMEM__INLINE uint64_t zcmem__hint_among(const uint64_t *hints, uint32_t start) {
+  uint64_t first = ZCMEM__GET64(hints[0]), second = ZCMEM__GET64(hints[1]);
+  uint64_t third = ZCMEM__GET64(hints[2]), fourth = ZCMEM__GET64(hints[3]);
+  uint64_t found = fourth >> 32 == start ? fourth : 0;
+  found = third >> 32 == start ? third : found;
+  found = second >> 32 == start ? second : found;
+  return first >> 32 == start ? first : found;
+}
+
 /* The descriptor of the block that starts at `start`, if a hint knows it; else some other one. */
 ZCMEM__INLINE uint32_t zcmem__hint_find(const struct zcmem__magazines *magazines, uint32_t start) {
   const uint64_t *bucket = magazines->hints + zcmem__hint_bucket(start, magazines->hint_shift);
-  uint64_t first = ZCMEM__GET64(bucket[0]), second = ZCMEM__GET64(bucket[1]);
-  return (uint32_t)(first >> 32 == start ? first : second);
+  uint64_t found = zcmem__hint_among(bucket, start);
+  if (ZCMEM__UNLIKELY(found == 0)) {
+    found = zcmem__hint_among(bucket + ZCMEM__HINTS / 2u, start);
+  }
+  return (uint32_t)found;
 }
 
 /* `use` and the generation, which counts the blocks that a descriptor stood for, as one word. */

@@ -161,7 +161,7 @@ static void compare(void) {
 
 /* One phase: replaces blocks at random, or fills and empties, up to so many of the slots. */
 static void run_phase(uint64_t phase, uint64_t ops) {
-  uint16_t slots = (uint16_t)(1 + random_below(&model.seed, phase % 2 == 0 ? SLOTS : 32));
+  uint16_t slots = (uint16_t)(1 + random_below(&model.seed, phase % 4 == 1 ? 32 : SLOTS));
   for (uint64_t op = 0; op < ops; op++) {
     bool filling = phase % 4 == 3 ? op / slots % 2 == 0 : true;
     uint16_t at = (uint16_t)random_below(&model.seed, slots);
@@ -199,7 +199,7 @@ static void run_region(uint64_t ops) {
   model.used = model.live = 0;
   model.requested = 0;
   model.quantum = (hal_size_t)32 << random_below(&model.seed, 9);
-  model.roomy = random_below(&model.seed, 2) == 0;
+  model.roomy = random_below(&model.seed, 4) != 0;
   model.quanta = model.roomy
                      ? QUANTA
                      : (uint32_t)(1 + random_below(&model.seed, (uint64_t)QUANTA >> random_below(&model.seed, 12)));
