@@ -56,14 +56,21 @@ ZCMEM__INLINE struct zcmem__index_quick zcmem__heap_quick(const struct zcmem_hea
 }
 
 /*
+ * How many of the bytes that were requested for a live block, which starts where the offset is or before, there are
+ * from the offset on: where it ends decides. Less than one, as a signed number: none.
+ */
+ZCMEM__HOT hal_size_t zcmem__heap_rest(const struct zcmem__block *block, uint32_t shift, uint32_t slack,
+                                       uint64_t offset) {
+  return ((uint64_t)(ZCMEM__GET(block->start) + ZCMEM__GET(block->size)) << shift) - slack - offset;
+}
+
+/*
  * The quick way, for an offset into the heap: how many of the bytes that were requested there are from it on, at least
- * one. False: none, or the quick way does not find them; zcmem__heap_extent tells. The block starts where the offset is
- * or before, or is not live; so where it ends is all there is to look at.
+ * one. False: none, or the quick way does not find them; zcmem__heap_extent tells.
  */
 ZCMEM__HOT bool zcmem__heap_rest_quick(const struct zcmem__index_quick *quick, uint64_t offset, hal_size_t *rest) {
   const struct zcmem__block *block = zcmem__index_holder_quick(quick, offset);
-  uint64_t end = (uint64_t)(ZCMEM__GET(block->start) + ZCMEM__GET(block->size)) << quick->quantum_shift;
-  *rest = end - ZCMEM__GET(block->slack) - offset;
+  *rest = zcmem__heap_rest(block, quick->quantum_shift, ZCMEM__GET(block->slack), offset);
   return ZCMEM__LIKELY((int64_t)*rest > 0) && ZCMEM__LIKELY((ZCMEM__GET(block->use) & ZCMEM__STATE) == ZCMEM__LIVE);
 }
 

@@ -88,7 +88,7 @@ enum zcmem_status zcmem__region_init(struct zcmem__region *region, const struct 
   }
   region->recorded = false;
   memset(&region->stats, 0, sizeof region->stats);
-  memset(region->moved, 0, sizeof region->moved);
+  memset(&region->moved, 0, sizeof region->moved);
   return ZCMEM_OK;
 }
 

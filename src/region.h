@@ -89,7 +89,7 @@ struct zcmem__region {
   bool recorded;                   /* magazines are revoked as long as it is */
   struct zcmem__lock lock;
   struct zcmem__guard hardening;
-  struct zcmem__moved_line moved[ZCMEM__MOVED_LINES]; /* by transfers that took no lock: to be added to the stats */
+  struct zcmem__moved_lines moved; /* by transfers that took no lock: to be added to the stats */
 };
 
 /* Names this thread; 0 where no thread ever changes anything without the lock. */
