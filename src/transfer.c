@@ -46,14 +46,14 @@ static enum zcmem_status begin(const struct zcmem_hal *hal, hal_addr_t addr, hal
 ZCMEM__NOINLINE static enum zcmem_status move_plain(struct zcmem__region *region, uint64_t offset, void *host,
                                                     hal_size_t size, enum zcmem__moved counter) {
   struct zcmem__use use;
-  enum zcmem_status status = zcmem__use_begin(region, region->first + offset, size, &use);
+  enum zcmem_status status = zcmem__use_begin_here(region, region->first + offset, size, &use);
   if (ZCMEM__UNLIKELY(status != ZCMEM_OK)) {
     return status;
   }
   unsigned char *at = region->host_first + (size_t)offset;
   bool read = counter == ZCMEM__MOVED_READ;
   memmove(read ? host : at, read ? at : host, (size_t)size);
-  status = zcmem__use_end(&use, counter, size);
+  status = zcmem__use_end_here(&use, counter, size);
   zcmem__record(region, read ? ZCMEM_EVENT_READ : ZCMEM_EVENT_WRITE, status, use.addr, size);
   return status;
 }

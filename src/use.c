@@ -100,3 +100,12 @@ enum zcmem_status zcmem__use_end_thorough(const struct zcmem__use *use, enum zcm
 #endif
   return zcmem__region_end(region, use->addr, zcmem__moved_counter(&region->stats, counter), amount);
 }
+
+enum zcmem_status zcmem__use_begin(struct zcmem__region *region, hal_addr_t addr, hal_size_t size,
+                                   struct zcmem__use *use) {
+  return zcmem__use_begin_here(region, addr, size, use);
+}
+
+enum zcmem_status zcmem__use_end(const struct zcmem__use *use, enum zcmem__moved counter, uint64_t amount) {
+  return zcmem__use_end_here(use, counter, amount);
+}

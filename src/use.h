@@ -21,7 +21,17 @@ struct zcmem__use {
   struct zcmem__block *block; /* NULL: it was counted under the lock */
 };
 
-/* What the two below do where the quick way is not the one. */
+/*
+ * Begins a transfer of `size` (> 0) bytes from addr on, an address of the region. Statuses of
+ * zcmem_heap_begin_transfer, ELOCK; a failure is counted.
+ */
+enum zcmem_status zcmem__use_begin(struct zcmem__region *region, hal_addr_t addr, hal_size_t size,
+                                   struct zcmem__use *use);
+
+/* Ends it and adds `amount` to the counter. ELOCK: as zcmem__region_end. */
+enum zcmem_status zcmem__use_end(const struct zcmem__use *use, enum zcmem__moved counter, uint64_t amount);
+
+/* What these do where the quick way is not the one. */
 enum zcmem_status zcmem__use_begin_thorough(struct zcmem__region *region, hal_addr_t addr, hal_size_t size,
                                             struct zcmem__use *use);
 enum zcmem_status zcmem__use_end_thorough(const struct zcmem__use *use, enum zcmem__moved counter, uint64_t amount);
@@ -144,12 +154,9 @@ ZCMEM__HOT bool zcmem__use_end_alone(const struct zcmem__region *region, struct 
 
 #endif
 
-/*
- * Begins a transfer of `size` (> 0) bytes from addr on, an address of the region. Statuses of
- * zcmem_heap_begin_transfer, ELOCK; a failure is counted.
- */
-ZCMEM__HOT enum zcmem_status zcmem__use_begin(struct zcmem__region *region, hal_addr_t addr, hal_size_t size,
-                                              struct zcmem__use *use) {
+/* zcmem__use_begin where it stands; for who has to be quick. */
+ZCMEM__HOT enum zcmem_status zcmem__use_begin_here(struct zcmem__region *region, hal_addr_t addr, hal_size_t size,
+                                                   struct zcmem__use *use) {
   struct zcmem__use made = {.region = region, .addr = addr};
   enum zcmem_status status = ZCMEM_OK;
 #ifdef ZCMEM__DIRECT
@@ -172,8 +179,9 @@ ZCMEM__HOT enum zcmem_status zcmem__use_begin(struct zcmem__region *region, hal_
   return status;
 }
 
-/* Ends it and adds `amount` to the counter. ELOCK: as zcmem__region_end. */
-ZCMEM__HOT enum zcmem_status zcmem__use_end(const struct zcmem__use *use, enum zcmem__moved counter, uint64_t amount) {
+/* And zcmem__use_end. */
+ZCMEM__HOT enum zcmem_status zcmem__use_end_here(const struct zcmem__use *use, enum zcmem__moved counter,
+                                                 uint64_t amount) {
 #ifdef ZCMEM__DIRECT
   struct zcmem__region *region = use->region;
   if (ZCMEM__LIKELY(use->block != NULL)) {
