@@ -87,6 +87,20 @@ ZCMEM__INLINE const struct zcmem__block *zcmem__index_link(const struct zcmem__i
                                                      zcmem__link_id(link));
 }
 
+/*
+ * The next word of the bitmap's first level that is not 0, if the word that tells so for this one knows it, or where
+ * there is no second level, if it is the next of all; else 0.
+ */
+ZCMEM__INLINE uint32_t zcmem__index_word_after(const struct zcmem__index_quick *quick, uint32_t word) {
+  const struct zcmem_heap *heap = (const struct zcmem_heap *)(const void *)quick->blocks - 1;
+  if (heap->at.levels == 1) {
+    return word + 1u < heap->at.top_words ? word + 1u : 0;
+  }
+  const uint64_t *bits = ZCMEM__CONST_TABLE(uint64_t, heap, heap->at.level_at[1]);
+  uint64_t behind = ZCMEM__GET64(bits[word >> 6]) & ~((zcmem__bits_one(word & 63u) << 1) - 1u);
+  return behind == 0 ? 0 : (word & ~UINT32_C(63)) | zcmem__bits_low64(behind);
+}
+
 /* From a block along the chain, where the way that is left is longer than it. */
 ZCMEM__HOT const struct zcmem__block *zcmem__index_onward(const struct zcmem__index_quick *quick,
                                                           const struct zcmem__block *block, uint32_t left) {
@@ -110,12 +124,18 @@ ZCMEM__HOT const struct zcmem__block *zcmem__index_holder_quick(const struct zcm
                                                                 uint64_t offset) {
   uint32_t quantum = (uint32_t)(offset >> quick->quantum_shift), page = (uint32_t)(offset >> quick->page_shift);
   uint64_t behind = ZCMEM__GET64(quick->bits[page >> 6]) >> (page & 63u); /* this page, if it has any */
+  uint32_t own = page;
   if (ZCMEM__UNLIKELY(behind == 0)) {
-    return quick->blocks;
+    page = zcmem__index_word_after(quick, page >> 6) << 6;
+    behind = ZCMEM__GET64(quick->bits[page >> 6]);
+    if (page == 0 || behind == 0) {
+      return quick->blocks;
+    }
   }
-  uint32_t entry = ZCMEM__GET(quick->entries[page + zcmem__bits_low64(behind)]);
+  page += zcmem__bits_low64(behind);
+  uint32_t entry = ZCMEM__GET(quick->entries[page]);
   if (ZCMEM__UNLIKELY(((entry + 1u) & ZCMEM__INDEX_COUNT) == 0)) {
-    entry = zcmem__index_part(quick, entry, quantum, (behind & 1u) != 0);
+    entry = zcmem__index_part(quick, entry, quantum, page == own);
   }
   /* The entry has twice the id, which counts words. */
   const struct zcmem__block *block =
