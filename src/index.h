@@ -136,6 +136,9 @@ ZCMEM__HOT const struct zcmem__block *zcmem__index_holder_quick(const struct zcm
   uint32_t entry = ZCMEM__GET(quick->entries[page]);
   if (ZCMEM__UNLIKELY(((entry + 1u) & ZCMEM__INDEX_COUNT) == 0)) {
     entry = zcmem__index_part(quick, entry, quantum, page == own);
+    if (entry == 0) {
+      return quick->blocks;
+    }
   }
   /* The entry has twice the id, which counts words. */
   const struct zcmem__block *block =
