@@ -27,6 +27,13 @@ static uint32_t holder(const struct zcmem_heap *heap, hal_addr_t any) {
   return zcmem__heap_quantum(heap, any, &quantum) ? zcmem__index_holder(heap, quantum) : ZCMEM__NIL;
 }
 
+bool zcmem__heap_extent(const struct zcmem_heap *heap, hal_addr_t any, struct zcmem__extent *extent) {
+  const struct zcmem__block *block = zcmem__block_const(heap, holder(heap, any));
+  extent->addr = zcmem__heap_addr(heap, ZCMEM__GET(block->start));
+  extent->requested = zcmem__heap_bytes_of(heap, ZCMEM__GET(block->size)) - ZCMEM__GET(block->slack);
+  return zcmem__block_state(block) == ZCMEM__LIVE; /* the sentinel's is unused */
+}
+
 enum zcmem_status zcmem_heap_find(const struct zcmem_heap *heap, hal_addr_t any, struct zcmem_block_info *info) {
   if (heap == NULL || info == NULL) {
     return ZCMEM_EINVAL;

@@ -63,6 +63,11 @@ enum zcmem_status zcmem__region_init(struct zcmem__region *region, const struct 
   region->flags = config->flags;
   region->first = info.base;
   region->grantable = info.size;
+  region->host_first = zcmem__region_pointer(region, region->first);
+  region->quick = zcmem__heap_quick(region->heap);
+  region->way = region->host == NULL                            ? ZCMEM__WAY_NONE
+                : (region->flags & ZCMEM_REGION_UNCHECKED) != 0 ? ZCMEM__WAY_UNCHECKED
+                                                                : ZCMEM__WAY_CHECKED;
   region->quantum = info.quantum;
   region->cache_line = config->cache_line;
   region->max_blocks = info.max_blocks;
@@ -83,7 +88,7 @@ enum zcmem_status zcmem__region_init(struct zcmem__region *region, const struct 
   }
   region->recorded = false;
   memset(&region->stats, 0, sizeof region->stats);
-  memset(region->moved, 0, sizeof region->moved);
+  memset(&region->moved, 0, sizeof region->moved);
   return ZCMEM_OK;
 }
 
@@ -108,9 +113,12 @@ bool zcmem__region_overlaps(const struct zcmem__region *region, const struct zcm
   return config->host != NULL && zcmem__region_overlaps_host(region, config->host, config->size);
 }
 
+/* How often a look-up is tried without the lock. Changes are short, so the second time is lucky in most cases. */
+#define LOOKS 4u
+
 enum zcmem_status zcmem__region_look(struct zcmem__region *region, hal_addr_t addr, struct zcmem_block_info *info) {
   struct zcmem_block_info seen;
-  for (uint32_t tries = 0; tries < ZCMEM__REGION_TRIES; tries++) {
+  for (uint32_t tries = 0; tries < LOOKS; tries++) {
     uint32_t version = zcmem__atomic_version(&region->version);
     enum zcmem_status status = zcmem_heap_find(region->heap, addr, &seen);
     if (zcmem__atomic_unchanged(&region->version, version)) {
@@ -129,8 +137,14 @@ enum zcmem_status zcmem__region_look(struct zcmem__region *region, hal_addr_t ad
   return status;
 }
 
-enum zcmem_status zcmem__region_extent_locked(struct zcmem__region *region, hal_addr_t addr,
-                                              struct zcmem__extent *extent) {
+enum zcmem_status zcmem__region_extent(struct zcmem__region *region, hal_addr_t addr, struct zcmem__extent *extent) {
+  for (uint32_t tries = 0; tries < LOOKS; tries++) {
+    uint32_t version = zcmem__atomic_version(&region->version);
+    bool found = zcmem__heap_extent(region->heap, addr, extent);
+    if (zcmem__atomic_unchanged(&region->version, version)) {
+      return found ? ZCMEM_OK : ZCMEM_ENOENT;
+    }
+  }
   enum zcmem_status status = zcmem__lock_take(&region->lock);
   if (status != ZCMEM_OK) {
     return status;

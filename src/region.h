@@ -45,6 +45,13 @@ struct zcmem__shared {
   struct zcmem__lock lock;
 };
 
+/* How addresses of a region are translated, where the quick ways will do. */
+enum zcmem__region_way {
+  ZCMEM__WAY_CHECKED,   /* through the host pointer, if a live block has the range */
+  ZCMEM__WAY_UNCHECKED, /* through the host pointer: ZCMEM_REGION_UNCHECKED */
+  ZCMEM__WAY_NONE       /* the host is not mapped to it for good */
+};
+
 struct zcmem__region {
   alignas(64) hal_addr_t base; /* the range as configured: base ... base + size - 1 belongs to no other region */
   hal_size_t size;
@@ -55,16 +62,20 @@ struct zcmem__region {
   struct zcmem__atomic_word lone;   /* the thread that changes `use` without the lock and without swapping, or 0 */
   uint64_t serial;                  /* no other region of the process ever has it; 0: no magazines */
   struct zcmem__version version;    /* of the heap's blocks; odd while they change */
-  uint32_t kind;
+  /* What a translation needs beside the version. */
+  hal_addr_t first;          /* what the heap can hand out: from here ... */
+  hal_size_t grantable;      /*   this many bytes */
+  unsigned char *host_first; /* where the host sees byte `first`, or NULL */
+  struct zcmem__index_quick quick;
+  enum zcmem__region_way way;
   uint32_t flags;
+  uint32_t kind;
   struct zcmem__shared *shared;       /* what processes share of it, or NULL */
   const struct zcmem_region_ops *ops; /* never NULL */
   void *ctx;
   struct zcmem__depot *depot;                  /* what magazines share, or NULL */
   struct zcmem__guard *guard;                  /* &hardening, or NULL: there is none, and no depot where there is */
   void (*share)(struct zcmem__region *region); /* with the lock held: ends what `lone` says */
-  hal_addr_t first;                            /* what the heap can hand out: from here ... */
-  hal_size_t grantable;                        /*   this many bytes */
   hal_size_t quantum;
   hal_size_t cache_line; /* 0: none */
   uint32_t max_blocks;
@@ -78,7 +89,7 @@ struct zcmem__region {
   bool recorded;                   /* magazines are revoked as long as it is */
   struct zcmem__lock lock;
   struct zcmem__guard hardening;
-  struct zcmem__moved_line moved[ZCMEM__MOVED_LINES]; /* by transfers that took no lock: to be added to the stats */
+  struct zcmem__moved_lines moved; /* by transfers that took no lock: to be added to the stats */
 };
 
 /* Names this thread; 0 where no thread ever changes anything without the lock. */
@@ -157,29 +168,22 @@ enum zcmem_status zcmem__region_begin_transfer(struct zcmem__region *region, hal
                                                struct zcmem_block_info *info);
 enum zcmem_status zcmem__region_end_transfer(struct zcmem__region *region, hal_addr_t addr, bool *freed);
 
-/* How often a look-up is tried without the lock. Changes are short, so the second time is lucky in most cases. */
-#define ZCMEM__REGION_TRIES 4u
-
-enum zcmem_status zcmem__region_extent_locked(struct zcmem__region *region, hal_addr_t addr,
-                                              struct zcmem__extent *extent);
-
 /*
  * The live block that holds addr: the whole of it, or just where it is. OK, ENOENT, ELOCK. Without the lock, but where
  * it is unlucky. What it tells of uses may be a moment old.
  */
-ZCMEM__HOT enum zcmem_status zcmem__region_extent(struct zcmem__region *region, hal_addr_t addr,
-                                                  struct zcmem__extent *extent) {
-  for (uint32_t tries = 0; tries < ZCMEM__REGION_TRIES; tries++) {
-    uint32_t version = zcmem__atomic_version(&region->version);
-    bool found = zcmem__heap_extent(region->heap, addr, extent);
-    if (ZCMEM__LIKELY(zcmem__atomic_unchanged(&region->version, version))) {
-      return found ? ZCMEM_OK : ZCMEM_ENOENT;
-    }
-  }
-  return zcmem__region_extent_locked(region, addr, extent);
-}
-
+enum zcmem_status zcmem__region_extent(struct zcmem__region *region, hal_addr_t addr, struct zcmem__extent *extent);
 enum zcmem_status zcmem__region_look(struct zcmem__region *region, hal_addr_t addr, struct zcmem_block_info *info);
+
+/*
+ * The quick way of the first: how many of the bytes that were requested for a live block there are from an offset into
+ * what the heap can hand out. False: none, or it was unlucky; the other one tells.
+ */
+ZCMEM__HOT bool zcmem__region_rest_quick(const struct zcmem__region *region, uint64_t offset, hal_size_t *rest) {
+  uint32_t version = zcmem__atomic_version_even(&region->version);
+  bool found = zcmem__heap_rest_quick(&region->quick, offset, rest);
+  return ZCMEM__LIKELY(found) && ZCMEM__LIKELY(zcmem__atomic_still(&region->version, version));
+}
 
 /* Begins a transfer (see above). Statuses of zcmem_heap_begin_transfer, ELOCK; a failure is counted. */
 enum zcmem_status zcmem__region_begin(struct zcmem__region *region, hal_addr_t addr, hal_size_t size);

@@ -24,11 +24,11 @@ heap.c:/^  ZCMEM__PUT(block->generation, /d:free against a batch:a descriptor is
 heap_resize.c:s/if (heap->shared == ZCMEM__SHARED_NOT)/if (true)/:resize against:a resize holds the block against nobody
 heap_use.c:s/status == ZCMEM_OK \&\& heap->shared != ZCMEM__SHARED_NOT \&\& !in_bounds/false \&\& !in_bounds/:map, and the block comes again for less:a transfer with the lock looks at the bounds only before it counts
 heap_use.c:s/^            zcmem__heap_swap(heap, &block->use, &now, now \^/            (ZCMEM__PUT(block->use, now ^ ZCMEM__LIVE ^ ZCMEM__ZOMBIE), true); (void)(now ^/:deferred free:a deferred free does not swap
-use.c:s/ || !zcmem__atomic_unchanged(&region->version, version))) {$/)) {/;s/if (!zcmem__atomic_unchanged(&region->version, version) || /if (/:resize to more against transfer:a transfer does not look at the version
-use.c:s/ZCMEM__GET(block->slack) != slack || //:comes again for less:a transfer does not look at the slack again
-use.c:s/ZCMEM__UNLIKELY(now == (ZCMEM__ZOMBIE | ZCMEM__TRANSFER))/false/:deferred free against transfer:a zombie loses its last use without the lock
-use.c:s/zcmem__atomic_acquire(&region->direct) == 0/false/:alone, free against transfer:transfers without the lock begin while one thread claims without swapping
-region.h:s/ZCMEM__LIKELY(zcmem__atomic_unchanged(&region->version, version))/true/:look-up:a translation does not look at the version again
+use.h:s/ || !zcmem__atomic_still(&region->version, version))) {$/)) {/;s/if (!zcmem__atomic_still(&region->version, version) || /if (/:resize to more against transfer:a transfer does not look at the version
+use.h:s/ZCMEM__GET(block->slack) != slack || //:comes again for less:a transfer does not look at the slack again
+use.h:s/now != (ZCMEM__ZOMBIE | ZCMEM__TRANSFER)/true/:deferred free against transfer:a zombie loses its last use without the lock
+use.h:s/zcmem__atomic_acquire(&region->direct) != 0/true/:alone, free against transfer:transfers without the lock begin while one thread claims without swapping
+region.h:s/ZCMEM__LIKELY(zcmem__atomic_still(&region->version, version))/true/:look-up:a translation does not look at the version again
 region.c:s/if (zcmem__atomic_unchanged(&region->version, version))/if (true)/:look-up:a look-up does not look at the version again
 mem.c:/^static enum zcmem_status alloc_drained/,/^}/s/zcmem__magazines_\(revoke\|restore\)(region);//:drain:who drains does not revoke
 atomic.h:/^static inline void zcmem__atomic_publish/,/^}/s/memory_order_release/memory_order_relaxed/:new region:what is published need not be complete
