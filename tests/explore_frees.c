@@ -127,8 +127,8 @@ static void longer_again(void) {
 }
 
 /*
- * Behind A is nothing but the tail. What is freed in a batch goes to the heap: A is merged into the tail, its descriptor
- * is the next one to be used, and A's place the first.
+ * Behind A is nothing but the tail. What is freed in a batch goes to the heap: A is merged into the tail, its
+ * descriptor is the next one to be used, and A's place the first.
  */
 static void two_and_the_tail(void) {
   world_make(true);

@@ -50,6 +50,8 @@ static size_t add(struct CMUnitTest *tests, size_t count, const struct explore_s
 int main(int argc, char **argv) {
   struct CMUnitTest tests[MOST];
   size_t count = add(tests, 0, explore_frees, explore_free_count);
+  count = add(tests, count, explore_bundles, explore_bundle_count);
+  count = add(tests, count, explore_fences, explore_fence_count);
   count = add(tests, count, explore_uses, explore_use_count);
   count = add(tests, count, explore_lookups, explore_lookup_count);
   count = add(tests, count, explore_lives, explore_life_count);
