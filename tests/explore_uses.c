@@ -125,6 +125,11 @@ static void fill_too_much(void) {
   op_fill(A, 620);
 }
 
+/* Where the second thread has it: from behind the block. */
+static void alloc_kept(void) {
+  op_alloc(D, 100);
+}
+
 static void resize_and_free(void) {
   op_resize(A, 600);
   op_free(A);
@@ -182,6 +187,7 @@ const struct explore_scenario explore_uses[] = {
     {"resize against transfer and another one", two_attached, {resize_less, fill_a, fill_a_little}, world_finish},
     {"resize there and back against transfer", two_attached, {resize_back, fill_a}, world_finish},
     {"resize against free", two_attached, {resize_and_free, free_a}, world_finish},
+    {"resize that drains against alloc", two_attached, {resize_more, alloc_kept}, world_finish},
     {"deferred free against unpin", two_pinned, {defer, unpin}, world_finish},
     {"deferred free against unpin and alloc", two_pinned, {defer, unpin, alloc_and_free_b}, world_finish},
     {"deferred free against transfer", two_attached, {defer_and_alloc, fill_a}, world_finish},

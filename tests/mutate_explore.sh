@@ -22,23 +22,29 @@ magazine.c:s/^    while (zcmem__atomic_acquire(&at->state) == ZCMEM__BARRIER_BUS
 magazine.h>mem.c:s/(zcmem__atomic_acquire(&region->revoked) != 0)/(false)/:free against figures:revoked magazines are entered
 magazine.h>mem.c:s/return ZCMEM__GET(block->start) == start \&\&/life = __atomic_load_n(zcmem__block_life(block), __ATOMIC_ACQUIRE); return zcmem__life_use(life) == ZCMEM__LIVE \&\& ZCMEM__GET(block->start) == start \&\&/:free against a shorter block in its place:a claim goes by the state alone, whatever the generation is now
 magazine.h>mem.c:s/magazines->alone ? zcmem__block_claim_alone/true ? zcmem__block_claim_alone/:double free, both fast:all threads claim without swapping
-region.h>mem.c:s/^    region->share(region);$/    (void)0;/:double free, one alone so far:another thread does not end that one is alone
+region.h>mem.c thread.c:s/^    region->share(region);$/    (void)0;/:double free, one alone so far:another thread does not end that one is alone
 heap.c:s/(!alone \&\& !zcmem__bits_swap(&block->use, &now, ZCMEM__FREE))/false/:batch of frees against free:a free with the lock does not swap
 heap.c:/^  ZCMEM__PUT(block->generation, /d:free against a shorter block in its place:a descriptor is used again in the same generation
 heap_resize.c:s/if (heap->shared == ZCMEM__SHARED_NOT)/if (true)/:resize against free:a resize holds the block against nobody
 heap_use.c:s/status == ZCMEM_OK \&\& heap->shared != ZCMEM__SHARED_NOT \&\& !in_bounds/false \&\& !in_bounds/:map, and the block comes again for less:a transfer with the lock looks at the bounds only before it counts
-heap_use.c:s/^            zcmem__heap_swap(heap, &block->use, &now, now \^/            (ZCMEM__PUT(block->use, now ^ ZCMEM__LIVE ^ ZCMEM__ZOMBIE), true); (void)(now ^/:deferred free against free:a deferred free does not swap
+heap_use.c:s/^            zcmem__heap_swap(heap, &block->use, &now, now \^/            (ZCMEM__PUT(block->use, now ^ ZCMEM__LIVE ^ ZCMEM__ZOMBIE), true); (void)(now ^/:deferred free against transfer:a deferred free does not swap
 use.c:s/ || !zcmem__atomic_unchanged(&region->version, version))) {$/)) {/;s/if (!zcmem__atomic_unchanged(&region->version, version) || /if (/:resize to more against transfer:a transfer does not look at the version
 use.c:s/ZCMEM__GET(block->slack) != slack || //:transfer, and the block comes again for less:a transfer does not look at the slack again
 use.c:s/ZCMEM__UNLIKELY(now == (ZCMEM__ZOMBIE | ZCMEM__TRANSFER))/false/:deferred free against transfer:a zombie loses its last use without the lock
 use.c:s/zcmem__atomic_acquire(&region->direct) == 0/false/:alone, free against transfer:transfers without the lock begin while one thread claims without swapping
-region.h>translate.c:s/ZCMEM__LIKELY(zcmem__atomic_unchanged(&region->version, version))/true/:translation against free and alloc:a translation does not look at the version again
-region.c:s/if (zcmem__atomic_unchanged(&region->version, version))/if (true)/:look-up against free and alloc:a look-up does not look at the version again
+region.h>translate.c:s/ZCMEM__LIKELY(zcmem__atomic_unchanged(&region->version, version))/true/:look-up against resize and alloc, no magazines:a translation does not look at the version again
+region.c:s/if (zcmem__atomic_unchanged(&region->version, version))/if (true)/:look-up against resize:a look-up does not look at the version again
 mem.c:/^static enum zcmem_status alloc_drained/,/^}/s/zcmem__magazines_\(revoke\|restore\)(region);//:free against drain:who drains does not revoke
 atomic.h>hal.c:/^static inline void zcmem__atomic_publish/,/^}/s/memory_order_release/memory_order_relaxed/:a new region against its use:what is published need not be complete
 atomic.h>magazine.c:/^static inline uint32_t zcmem__atomic_count_down/,/^}/s/memory_order_release/memory_order_relaxed/:free against figures:who restores magazines does not hand over what it did
 hal.c:/^static enum zcmem_status publish/,/^}/s/^  status = admit(hal, config);$/&if (status == ZCMEM_OK) zcmem__atomic_publish(\&hal->count, count + 1);/:a new region against its use:a region is published before it is made
 translate.c:/^enum zcmem_status zcmem_mem_unmap/,/^}/s/^    unmapped = zcmem__move_unmap/    (void)unpin(was.region, was.addr);&/:unmap against free:the pin of a mapping goes before the driver has unmapped it
+magazine.h>mem.c:s/(zcmem__life_use(life) != ZCMEM__LIVE ||/((zcmem__life_use(life) \& ZCMEM__STATE) != ZCMEM__LIVE ||/:free and drain against transfer:a claim takes what somebody uses
+barrier.h>mem.c:s/^    atomic_thread_fence(/    atomic_signal_fence(/:fences, free against figures:who enters has no fence where the kernel has no barrier
+keep.c:s/^  zcmem__magazines_revoke(region);$//;s/^ *zcmem__magazines_restore(region);$//:a bundle against figures:who counts does not revoke
+mem.c:/^static enum zcmem_status resize_drained/,/^}/s/zcmem__magazines_\(revoke\|restore\)(region);//:resize that drains against alloc:a resize that drains does not revoke
+mem.c:/^static enum zcmem_status resize_locked/,/^}/s/zcmem__atomic_changed*(&region->version);//:look-up against resize:a resize leaves the version as it is
+thread.c:/^static void leave_region/,/^}/{s/zcmem__region_take(region) == ZCMEM_OK/true/;s/zcmem__lock_drop(&region->lock);//}:an end against drain:who ends takes no lock
 map.c:s/return zcmem__atomic_same(&entry->state, version);/return true;/:map against back translation:a look-up among mappings does not look at the entry again
 '
 
