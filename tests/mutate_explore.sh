@@ -57,7 +57,7 @@ link() {
   program=$1
   shift
   # shellcheck disable=SC2046
-  $CC -o "$program" "$@" test_explore.o -Wl,--start-group "$explorer" "$explored" -Wl,--end-group -pthread \
+  $CC ${LINK_ARGS:-} -o "$program" "$@" test_explore.o -Wl,--start-group "$explorer" "$explored" -Wl,--end-group -pthread \
     $(pkg-config --libs cmocka)
 }
 
