@@ -136,6 +136,31 @@ void world_attach(void) {
   assert_ok(zcmem_mem_free(world->hal, addr));
 }
 
+/* Frees more than it may keep, when others have just looked for a bundle. */
+void world_make_bundle(void) {
+  enum { BLOCKS = 10 };
+  hal_addr_t addr[BLOCKS];
+  for (unsigned i = 0; i < BLOCKS; i++) {
+    assert_ok(zcmem_mem_alloc(world->hal, 0, 200, 1, &addr[i]));
+  }
+  for (unsigned i = 0; i < BLOCKS; i++) {
+    assert_ok(zcmem_mem_free(world->hal, addr[i]));
+  }
+  const struct zcmem__depot *depot = world->hal->regions[0].depot;
+  explore_expect(depot->top != 0, "there is no bundle");
+  const struct zcmem__bundle *bundle = &depot->bundles[depot->top];
+  for (unsigned i = bundle->count; i > 0; i--) {
+    if (bundle->size[i - 1] == 2) { /* the first one is the last to be loaded */
+      world->slot[1] = WORLD_BASE + (hal_addr_t)128 * bundle->ticket[i - 1].start;
+    }
+  }
+  explore_expect(world->slot[1] != 0, "there is no block of two quanta in the bundle");
+}
+
+void world_no_kernel_barrier(void) {
+  zcmem__barrier_kernel = false;
+}
+
 void world_come_by(void) {
   assert_status(zcmem_mem_pin(world->hal, WORLD_BASE), ZCMEM_ENOENT);
 }

@@ -35,6 +35,15 @@ struct zcmem_region_config world_next_region(void);
 /* Gives the thread magazines with a block of one quantum in them, and room for some more. */
 void world_attach(void);
 
+/*
+ * Fills a bundle with blocks, as a thread that has magazines: of one or two quanta, and slot 1 has the address of the
+ * one that is handed out first.
+ */
+void world_make_bundle(void);
+
+/* Before the world is made: the kernel cannot pass a barrier for all threads. */
+void world_no_kernel_barrier(void);
+
 /* Takes the lock as a thread that has no magazines does: from now on blocks are shared. */
 void world_come_by(void);
 
