@@ -258,7 +258,7 @@ static void test_every_source_had_its_faults(void **state) {
   (void)state;
   for (unsigned source = 0; source < FAULTS_SOURCES; source++) {
     print_message("%u faults of %s\n", injected[source], faults_name((enum faults_source)source));
-#ifdef ZCMEM__MAGAZINES
+#ifdef ZCMEM__THREAD_MAGAZINES
     assert_true(injected[source] >= 3);
 #else
     assert_true(injected[source] >= 3 || source == FAULTS_THREAD);

@@ -178,7 +178,7 @@ static void run_phase(uint64_t phase, uint64_t ops) {
       (void)alloc_into(at, draw_size(phase), what == 1 ? model.quantum << random_below(&model.seed, 4) : 1);
     }
     model.done++;
-#ifdef ZCMEM__MAGAZINES
+#ifdef ZCMEM__THREAD_MAGAZINES
     if (op % 16 == 0 && zcmem__hal_region(model.hal, 0)->depot != NULL) {
       struct magazines_sum sum = magazines_look(model.hal, 0);
       model.kept += sum.in_magazines > 0;
@@ -245,7 +245,7 @@ static void test_random_calls(void **state) {
     run_region(UINT64_C(5000) << random_below(&model.seed, 6));
   }
   assert_true(model.failed > 0 || ops < 1000000);
-#ifdef ZCMEM__MAGAZINES
+#ifdef ZCMEM__THREAD_MAGAZINES
   print_message("kept %llu bundled %llu rested %llu\n", (unsigned long long)model.kept,
                 (unsigned long long)model.bundled, (unsigned long long)model.rested);
   if (ops >= 1000000) { /* a shorter run may miss some of it */
