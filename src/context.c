@@ -119,9 +119,8 @@ static enum zcmem_status alloc_from(struct zcmem_context *context, struct zcmem_
   struct zcmem__magazines *mine = part == NULL ? NULL : part->mine;
   uint32_t need;
   if (ZCMEM__LIKELY(addr != NULL && enter_part(context, mine, region))) {
-    bool done =
-        zcmem__magazines_keep(mine, size, align, &need) &&
-        (zcmem__magazines_pop(mine, need, size, addr) || zcmem__magazines_pop_larger(mine, need, size, addr));
+    bool done = zcmem__magazines_keep(mine, size, align, &need) &&
+                (zcmem__magazines_pop(mine, need, size, addr) || zcmem__magazines_pop_larger(mine, need, size, addr));
     zcmem__magazines_leave(mine);
     if (ZCMEM__LIKELY(done)) {
       return ZCMEM_OK;

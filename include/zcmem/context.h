@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Contexts: magazines (hal.h) that do not belong to a thread by themselves but to who holds a handle. A task of an RTOS,
- * an event loop or a program of one thread makes a context in memory of its own; allocations and frees through it take
- * no lock in the common case. They need no pthread and no allocator.
+ * Contexts: magazines (hal.h) that do not belong to a thread by themselves but to who holds a handle. A task of an
+ * RTOS, an event loop or a program of one thread makes a context in memory of its own; allocations and frees through it
+ * take no lock in the common case. They need no pthread and no allocator.
  *
  *   regions   those with ZCMEM_REGION_CONTEXTS, and in a HAL with ZCMEM_HAL_MAGAZINES the others whose threads have
  *             magazines. In all others, and in those that were added after the context was made, its calls go to the
@@ -16,9 +16,9 @@
  * Threads: a context is used by one thread, or task, at a time; which one may change, if the program orders the calls.
  * A call that notices another one in the same context answers EBUSY and does nothing, but not each can be noticed.
  * Several contexts of one HAL may be used at the same time, beside any other call, if the HAL's lock allows several
- * threads at all (zcmem_lock_none does not). Who needs what a context keeps waits for its owner to leave it, which takes
- * that one some instructions and no lock: where tasks have priorities, by the `wait` of zcmem_lock_ops. No call is to
- * be made from an interrupt or signal handler that interrupts another one.
+ * threads at all (zcmem_lock_none does not). Who needs what a context keeps waits for its owner to leave it, which
+ * takes that one some instructions and no lock: where tasks have priorities, by the `wait` of zcmem_lock_ops. No call
+ * is to be made from an interrupt or signal handler that interrupts another one.
  *
  * The host needs C11's atomic loads, stores and fences of 32 bits, and a compare-and-swap of 64 bits; with
  * zcmem_lock_none no call of a context swaps, or passes a fence, but to wait for others. On a 32-bit host, and with
@@ -65,18 +65,17 @@ ZCMEM_API enum zcmem_status zcmem_context_init(void *memory, size_t bytes, const
                                                struct zcmem_context **context);
 
 /*
- * Ends the context: all that it keeps goes back to the heap, in holds of a region's lock for 64 blocks each. Blocks that
- * were allocated through it live on. From then on the memory is the caller's again; as long as it is left as it is,
- * calls with the context answer EINVAL.
- * OK. EINVAL iff context is NULL or not open. EBUSY iff another call was noticed in it. ELOCK iff a lock failed: then it
- * is open as before, though it may keep less.
+ * Ends the context: all that it keeps goes back to the heap, in holds of a region's lock for 64 blocks each. Blocks
+ * that were allocated through it live on. From then on the memory is the caller's again; as long as it is left as it
+ * is, calls with the context answer EINVAL. OK. EINVAL iff context is NULL or not open. EBUSY iff another call was
+ * noticed in it. ELOCK iff a lock failed: then it is open as before, though it may keep less.
  */
 ZCMEM_API enum zcmem_status zcmem_context_destroy(struct zcmem_context *context);
 
 /*
  * As zcmem_mem_alloc in the context's HAL, from what the context keeps if it has such a block: then without the lock.
- * Statuses: those of zcmem_mem_alloc; EINVAL also iff context is NULL or not open. EBUSY iff another call was noticed in
- * the context. Cost: constant; in the common case about as long as a free list would take.
+ * Statuses: those of zcmem_mem_alloc; EINVAL also iff context is NULL or not open. EBUSY iff another call was noticed
+ * in the context. Cost: constant; in the common case about as long as a free list would take.
  */
 ZCMEM_API enum zcmem_status zcmem_context_alloc(struct zcmem_context *context, uint32_t region, hal_size_t size,
                                                 hal_size_t align, hal_addr_t *addr);
@@ -90,8 +89,8 @@ ZCMEM_API enum zcmem_status zcmem_context_free(struct zcmem_context *context, ha
 /*
  * Gives all that the context keeps back to the heap, as zcmem_context_destroy does, and goes on: for a task that will
  * make no call for some time. Nobody has to: who needs the space takes it.
- * OK. EINVAL iff context is NULL or not open. EBUSY iff another call was noticed in it. ELOCK iff a lock failed: the rest
- * is kept.
+ * OK. EINVAL iff context is NULL or not open. EBUSY iff another call was noticed in it. ELOCK iff a lock failed: the
+ * rest is kept.
  */
 ZCMEM_API enum zcmem_status zcmem_context_drain(struct zcmem_context *context);
 
