@@ -83,6 +83,20 @@ static struct zcmem__magazines *mine_or_new(struct zcmem_context *context, struc
   return part == NULL ? NULL : part->mine;
 }
 
+/*
+ * With the lock: gives back some of what a part keeps, and where nobody else has magazines, of what lies in the depot.
+ * Less than DRAIN_STEP: that was all.
+ */
+static uint32_t drain_some(struct zcmem__region *region, struct zcmem__magazines *mine) {
+  zcmem__atomic_change(&region->version);
+  uint32_t given = zcmem__magazines_empty(region, mine, DRAIN_STEP);
+  if (region->depot->threads == 1) {
+    given += zcmem__depot_give_back(region, DRAIN_STEP - given);
+  }
+  zcmem__atomic_changed(&region->version);
+  return given;
+}
+
 /* Gives back all that one part keeps; last: and takes it out of the region's list. */
 static enum zcmem_status drain_part(struct zcmem__region *region, struct zcmem__context_part *part, bool last) {
   uint32_t given = DRAIN_STEP;
@@ -91,9 +105,7 @@ static enum zcmem_status drain_part(struct zcmem__region *region, struct zcmem__
     if (status != ZCMEM_OK) {
       return status;
     }
-    zcmem__atomic_change(&region->version);
-    given = zcmem__magazines_empty(region, part->mine, DRAIN_STEP);
-    zcmem__atomic_changed(&region->version);
+    given = drain_some(region, part->mine);
     if (last && given < DRAIN_STEP) {
       zcmem__magazines_part(region, part->mine);
       part->mine = NULL;
