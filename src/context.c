@@ -13,22 +13,27 @@
 
 /* ------------------------------------------------------------------------------------------- one call at a time -- */
 
+static bool is_open(const struct zcmem_context *context) {
+  return context != NULL && context->self == context;
+}
+
 /*
  * OK: nobody else was noticed, and others will notice. The owner's own stores, without a read-modify-write: two threads
- * that come at the same moment both get in, which the program has to exclude.
+ * that come at the same moment both get in, which the program has to exclude. Calls on the fast path are noticed by the
+ * state of the magazines that they are in.
  */
-ZCMEM__INLINE enum zcmem_status begin_call(struct zcmem_context *context) {
-  if (ZCMEM__UNLIKELY(context == NULL || context->self != context)) {
+static enum zcmem_status begin_call(struct zcmem_context *context) {
+  if (!is_open(context)) {
     return ZCMEM_EINVAL;
   }
-  if (ZCMEM__UNLIKELY(zcmem__atomic_acquire(&context->busy) != 0)) {
+  if (zcmem__atomic_acquire(&context->busy) != 0) {
     return ZCMEM_EBUSY;
   }
   zcmem__atomic_publish(&context->busy, 1);
   return ZCMEM_OK;
 }
 
-ZCMEM__INLINE void end_call(struct zcmem_context *context) {
+static void end_call(struct zcmem_context *context) {
   zcmem__atomic_publish(&context->busy, 0);
 }
 
@@ -64,14 +69,27 @@ static struct zcmem__magazines *open_part(struct zcmem_context *context, struct 
 }
 
 /* The part of a region, or NULL: contexts keep nothing of it, or it was added later. */
-ZCMEM__INLINE struct zcmem__context_part *part_of(struct zcmem_context *context, const struct zcmem__region *region) {
+static struct zcmem__context_part *part_of(struct zcmem_context *context, const struct zcmem__region *region) {
   size_t index = (size_t)(region - context->hal->regions);
   return index < context->count && context->part[index].place != NULL ? &context->part[index] : NULL;
 }
 
-ZCMEM__INLINE bool enter_part(const struct zcmem_context *context, struct zcmem__magazines *mine,
+/* A region's magazines; NULL: there are none, or not yet. */
+ZCMEM__INLINE struct zcmem__magazines *mine_of(struct zcmem_context *context, const struct zcmem__region *region) {
+  size_t index = (size_t)(region - context->hal->regions);
+  return index < context->count ? context->part[index].mine : NULL;
+}
+
+ZCMEM__INLINE bool enter_mine(const struct zcmem_context *context, struct zcmem__magazines *mine,
                               const struct zcmem__region *region) {
-  return mine != NULL && zcmem__magazines_enter_as(mine, region, context->single);
+  return mine != NULL && zcmem__atomic_acquire(&context->busy) == 0 &&
+         zcmem__magazines_enter_as(mine, region, context->single);
+}
+
+/* Whether somebody else is in the magazines: then he is on the fast path. */
+static bool is_entered(struct zcmem_context *context, const struct zcmem__region *region) {
+  const struct zcmem__magazines *mine = mine_of(context, region);
+  return mine != NULL && zcmem__atomic_acquire(&mine->state) == ZCMEM__BARRIER_BUSY;
 }
 
 /* For what the fast path did not do: they are made if they are not there. */
@@ -117,6 +135,11 @@ static enum zcmem_status drain_part(struct zcmem__region *region, struct zcmem__
 
 static enum zcmem_status drain_all(struct zcmem_context *context, bool last) {
   enum zcmem_status status = ZCMEM_OK;
+  for (uint32_t i = 0; i < context->count; i++) {
+    if (is_entered(context, zcmem__hal_region_at(context->hal, i))) {
+      return ZCMEM_EBUSY;
+    }
+  }
   for (uint32_t i = 0; i < context->count && status == ZCMEM_OK; i++) {
     if (context->part[i].mine != NULL) {
       status = drain_part(zcmem__hal_region_at(context->hal, i), &context->part[i], last);
@@ -125,32 +148,60 @@ static enum zcmem_status drain_all(struct zcmem_context *context, bool last) {
   return status;
 }
 
+/* From what is kept, without the lock. False: it is not done. */
+ZCMEM__INLINE bool alloc_kept(struct zcmem_context *context, const struct zcmem__region *region, hal_size_t size,
+                              hal_size_t align, hal_addr_t *addr) {
+  struct zcmem__magazines *mine = mine_of(context, region);
+  uint32_t need;
+  if (ZCMEM__UNLIKELY(addr == NULL || !enter_mine(context, mine, region))) {
+    return false;
+  }
+  bool done = zcmem__magazines_keep(mine, size, align, &need) && zcmem__magazines_pop(mine, need, size, addr);
+  zcmem__magazines_leave(mine);
+  return done;
+}
+
+ZCMEM__INLINE bool free_kept(struct zcmem_context *context, const struct zcmem__region *region, hal_addr_t addr) {
+  struct zcmem__magazines *mine = mine_of(context, region);
+  if (ZCMEM__UNLIKELY(!enter_mine(context, mine, region))) {
+    return false;
+  }
+  bool done = zcmem__magazines_free(mine, addr);
+  zcmem__magazines_leave(mine);
+  return done;
+}
+
+/* The same of a size a little larger. */
+static bool alloc_larger(struct zcmem_context *context, const struct zcmem__region *region, hal_size_t size,
+                         hal_size_t align, hal_addr_t *addr) {
+  struct zcmem__magazines *mine = mine_of(context, region);
+  uint32_t need;
+  if (addr == NULL || mine == NULL || !zcmem__magazines_keep(mine, size, align, &need) ||
+      !zcmem__magazines_enter_as(mine, region, context->single)) {
+    return false;
+  }
+  bool done = zcmem__magazines_pop_larger(mine, need, size, addr);
+  zcmem__magazines_leave(mine);
+  return done;
+}
+
 static enum zcmem_status alloc_from(struct zcmem_context *context, struct zcmem__region *region, hal_size_t size,
                                     hal_size_t align, hal_addr_t *addr) {
-  struct zcmem__context_part *part = part_of(context, region);
-  struct zcmem__magazines *mine = part == NULL ? NULL : part->mine;
-  uint32_t need;
-  if (ZCMEM__LIKELY(addr != NULL && enter_part(context, mine, region))) {
-    bool done = zcmem__magazines_keep(mine, size, align, &need) &&
-                (zcmem__magazines_pop(mine, need, size, addr) || zcmem__magazines_pop_larger(mine, need, size, addr));
-    zcmem__magazines_leave(mine);
-    if (ZCMEM__LIKELY(done)) {
-      return ZCMEM_OK;
-    }
+  if (is_entered(context, region)) {
+    return ZCMEM_EBUSY;
   }
+  if (alloc_larger(context, region, size, align, addr)) {
+    return ZCMEM_OK;
+  }
+  struct zcmem__context_part *part = part_of(context, region);
   return zcmem__mem_alloc_past(region, mine_or_new(context, region, part), size, align, addr);
 }
 
 static enum zcmem_status free_into(struct zcmem_context *context, struct zcmem__region *region, hal_addr_t addr) {
-  struct zcmem__context_part *part = part_of(context, region);
-  struct zcmem__magazines *mine = part == NULL ? NULL : part->mine;
-  if (ZCMEM__LIKELY(enter_part(context, mine, region))) {
-    bool done = zcmem__magazines_free(mine, addr);
-    zcmem__magazines_leave(mine);
-    if (ZCMEM__LIKELY(done)) {
-      return ZCMEM_OK;
-    }
+  if (is_entered(context, region)) {
+    return ZCMEM_EBUSY;
   }
+  struct zcmem__context_part *part = part_of(context, region);
   return zcmem__mem_free_past(region, mine_or_new(context, region, part), addr);
 }
 #else
@@ -158,6 +209,23 @@ static size_t part_bytes(const struct zcmem__region *region, uint32_t blocks) {
   (void)region;
   (void)blocks;
   return 0;
+}
+
+static bool alloc_kept(struct zcmem_context *context, const struct zcmem__region *region, hal_size_t size,
+                       hal_size_t align, hal_addr_t *addr) {
+  (void)context;
+  (void)region;
+  (void)size;
+  (void)align;
+  (void)addr;
+  return false;
+}
+
+static bool free_kept(struct zcmem_context *context, const struct zcmem__region *region, hal_addr_t addr) {
+  (void)context;
+  (void)region;
+  (void)addr;
+  return false;
 }
 
 static enum zcmem_status drain_all(struct zcmem_context *context, bool last) {
@@ -291,31 +359,54 @@ enum zcmem_status zcmem_context_destroy(struct zcmem_context *context) {
 
 /* --------------------------------------------------------------------------------------------- blocks through it -- */
 
-enum zcmem_status zcmem_context_alloc(struct zcmem_context *context, uint32_t region, hal_size_t size, hal_size_t align,
-                                      hal_addr_t *addr) {
+static ZCMEM__NOINLINE enum zcmem_status alloc_slowly(struct zcmem_context *context, struct zcmem__region *region,
+                                                      hal_size_t size, hal_size_t align, hal_addr_t *addr) {
   enum zcmem_status status = begin_call(context);
-  if (ZCMEM__UNLIKELY(status != ZCMEM_OK)) {
-    return status;
+  if (status == ZCMEM_OK) {
+    status = region == NULL ? ZCMEM_EINVAL : alloc_from(context, region, size, align, addr);
+    end_call(context);
   }
-  struct zcmem__region *in = zcmem__hal_region(context->hal, region);
-  status = in == NULL ? ZCMEM_EINVAL : alloc_from(context, in, size, align, addr);
-  end_call(context);
-  ZCMEM__PROBE_ALLOC(in, size, align, status, addr);
   return status;
 }
 
-enum zcmem_status zcmem_context_free(struct zcmem_context *context, hal_addr_t addr) {
+static ZCMEM__NOINLINE enum zcmem_status free_slowly(struct zcmem_context *context, struct zcmem__region *region,
+                                                     hal_addr_t addr) {
   enum zcmem_status status = begin_call(context);
-  if (ZCMEM__UNLIKELY(status != ZCMEM_OK)) {
+  if (status != ZCMEM_OK) {
     return status;
   }
-  struct zcmem__region *region = zcmem__hal_region_of(context->hal, addr);
-  if (ZCMEM__UNLIKELY(addr == HAL_NULLPTR || region == NULL)) {
+  if (addr == HAL_NULLPTR || region == NULL) {
     status = addr == HAL_NULLPTR ? ZCMEM_OK : ZCMEM_ENOENT;
   } else {
     status = free_into(context, region, addr);
   }
   end_call(context);
+  return status;
+}
+
+enum zcmem_status zcmem_context_alloc(struct zcmem_context *context, uint32_t region, hal_size_t size, hal_size_t align,
+                                      hal_addr_t *addr) {
+  if (ZCMEM__UNLIKELY(!is_open(context))) {
+    return ZCMEM_EINVAL;
+  }
+  struct zcmem__region *in = zcmem__hal_region(context->hal, region);
+  enum zcmem_status status = ZCMEM_OK;
+  if (ZCMEM__UNLIKELY(in == NULL || !alloc_kept(context, in, size, align, addr))) {
+    status = alloc_slowly(context, in, size, align, addr);
+  }
+  ZCMEM__PROBE_ALLOC(in, size, align, status, addr);
+  return status;
+}
+
+enum zcmem_status zcmem_context_free(struct zcmem_context *context, hal_addr_t addr) {
+  if (ZCMEM__UNLIKELY(!is_open(context))) {
+    return ZCMEM_EINVAL;
+  }
+  struct zcmem__region *region = zcmem__hal_region_of(context->hal, addr);
+  enum zcmem_status status = ZCMEM_OK;
+  if (ZCMEM__UNLIKELY(region == NULL || addr == HAL_NULLPTR || !free_kept(context, region, addr))) {
+    status = free_slowly(context, region, addr);
+  }
   ZCMEM__PROBE_FREE(addr, status);
   return status;
 }

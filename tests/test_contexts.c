@@ -467,6 +467,13 @@ static void test_a_second_call_is_told(void **state) {
     assert_status(intruder.destroy, ZCMEM_EBUSY);
   }
   contexts_open(&world, 0, 0);
+  contexts_churn(world.context[0], 100, 8, 1);
+  zcmem__atomic_publish(&magazines_of(0)->state, ZCMEM__BARRIER_BUSY); /* the other one is on the fast path */
+  assert_status(zcmem_context_alloc(world.context[0], 0, 100, 1, &addr), ZCMEM_EBUSY);
+  assert_status(zcmem_context_free(world.context[0], CONTEXTS_BASE), ZCMEM_EBUSY);
+  assert_status(zcmem_context_drain(world.context[0]), ZCMEM_EBUSY);
+  assert_status(zcmem_context_destroy(world.context[0]), ZCMEM_EBUSY);
+  zcmem__magazines_leave(magazines_of(0));
   contexts_close_all(&world);
 }
 
