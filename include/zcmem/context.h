@@ -43,9 +43,9 @@ struct zcmem_context;
 
 /* What a context is made of, for zcmem_context_init. */
 struct zcmem_context_config {
-  struct zcmem_hal *hal;
-  uint32_t blocks; /* of each size it keeps at most so many (of sizes up to 16 quanta four times as many), up to
-                      ZCMEM_CONTEXT_BLOCKS; 0: that. 1 needs 8 KB of memory for each region, 16 needs 75 KB */
+  struct zcmem_hal *hal; /* whose end is the context's */
+  uint32_t blocks;       /* of each size it keeps at most so many (of sizes up to 16 quanta four times as many), up to
+                            ZCMEM_CONTEXT_BLOCKS; 0: that. 1 needs 8 KB of memory for each region, 16 needs 75 KB */
 };
 
 /*
