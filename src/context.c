@@ -69,7 +69,7 @@ static struct zcmem__magazines *open_part(struct zcmem_context *context, struct 
 }
 
 /* The part of a region, or NULL: contexts keep nothing of it, or it was added later. */
-static struct zcmem__context_part *part_of(struct zcmem_context *context, const struct zcmem__region *region) {
+static struct zcmem__context_part *context_part(struct zcmem_context *context, const struct zcmem__region *region) {
   size_t index = (size_t)(region - context->hal->regions);
   return index < context->count && context->part[index].place != NULL ? &context->part[index] : NULL;
 }
@@ -193,7 +193,7 @@ static enum zcmem_status alloc_from(struct zcmem_context *context, struct zcmem_
   if (alloc_larger(context, region, size, align, addr)) {
     return ZCMEM_OK;
   }
-  struct zcmem__context_part *part = part_of(context, region);
+  struct zcmem__context_part *part = context_part(context, region);
   return zcmem__mem_alloc_past(region, mine_or_new(context, region, part), size, align, addr);
 }
 
@@ -201,7 +201,7 @@ static enum zcmem_status free_into(struct zcmem_context *context, struct zcmem__
   if (is_entered(context, region)) {
     return ZCMEM_EBUSY;
   }
-  struct zcmem__context_part *part = part_of(context, region);
+  struct zcmem__context_part *part = context_part(context, region);
   return zcmem__mem_free_past(region, mine_or_new(context, region, part), addr);
 }
 #else
@@ -326,7 +326,7 @@ enum zcmem_status zcmem_context_init(void *memory, size_t bytes, const struct zc
 }
 
 /* Out of the HAL's list. */
-static enum zcmem_status retire(struct zcmem_context *context) {
+static enum zcmem_status unlist(struct zcmem_context *context) {
   struct zcmem_hal *hal = context->hal;
   enum zcmem_status status = zcmem__lock_take(&hal->adding);
   if (status != ZCMEM_OK) {
@@ -348,7 +348,7 @@ enum zcmem_status zcmem_context_destroy(struct zcmem_context *context) {
   }
   status = drain_all(context, true);
   if (status == ZCMEM_OK) {
-    status = retire(context);
+    status = unlist(context);
   }
   if (status == ZCMEM_OK) {
     context->self = NULL;

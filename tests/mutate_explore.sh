@@ -30,6 +30,8 @@ use.c:s/ZCMEM__UNLIKELY(now == (ZCMEM__ZOMBIE | ZCMEM__TRANSFER))/false/:deferre
 use.c:s/zcmem__atomic_acquire(&region->direct) == 0/false/:alone, free against transfer:transfers without the lock begin while one thread claims without swapping
 region.h:s/ZCMEM__LIKELY(zcmem__atomic_unchanged(&region->version, version))/true/:look-up:a translation does not look at the version again
 region.c:s/if (zcmem__atomic_unchanged(&region->version, version))/if (true)/:look-up:a look-up does not look at the version again
+context.c:s/mine->alone = context->single;/mine->alone = true;/:double free, through two contexts:contexts claim without swapping
+context.c:/^  if (!context->single) {/,/^  }/s/zcmem__magazines_share(region);//:context that one alone has made:a context comes, and a thread goes on claiming without swapping
 mem.c:/^static enum zcmem_status alloc_drained/,/^}/s/zcmem__magazines_\(revoke\|restore\)(region);//:drain:who drains does not revoke
 atomic.h:/^static inline void zcmem__atomic_publish/,/^}/s/memory_order_release/memory_order_relaxed/:new region:what is published need not be complete
 atomic.h:/^static inline uint32_t zcmem__atomic_count_down/,/^}/s/memory_order_release/memory_order_relaxed/:figures:who restores magazines does not hand over what it did

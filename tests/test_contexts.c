@@ -530,6 +530,33 @@ static void test_without_magazines(void **state) {
 }
 #endif
 
+#ifdef ZCMEM__DIRECT
+/* Not about contexts, but about tasks: also where no thread has a name transfers without the lock make frees swap. */
+static void test_a_transfer_is_counted_beside_frees(void **state) {
+  static unsigned char host[1 << 16];
+  hal_addr_t addr;
+  (void)state;
+  contexts_open_hal(&world, &fake_lock);
+  struct zcmem_region_config region = contexts_region(&world);
+  static alignas(64) unsigned char image[64 * 1024];
+  region.name = "plain";
+  region.flags = ZCMEM_REGION_COHERENT;
+  region.base = 1 << 28;
+  region.size = sizeof host;
+  region.host = host;
+  region.max_blocks = 64;
+  region.image = image;
+  region.image_bytes = sizeof image;
+  assert_ok(zcmem_hal_add_region(world.hal, &region, NULL));
+  assert_ok(zcmem_mem_alloc(world.hal, 1, 100, 1, &addr));
+  assert_int_equal(world.hal->regions[1].heap->shared, ZCMEM__SHARED_NOT);
+  assert_ok(zcmem_mem_write(world.hal, addr, "x", 1));
+  assert_int_equal(world.hal->regions[1].heap->shared, ZCMEM__SHARED_MANY);
+  assert_ok(zcmem_mem_free(world.hal, addr));
+  assert_int_equal(zcmem_hal_destroy(world.hal), 0);
+}
+#endif
+
 /* ------------------------------------------------------------------------------------------ beside threads -- */
 
 #ifdef ZCMEM__THREAD_MAGAZINES
@@ -638,6 +665,9 @@ int main(void) {
       cmocka_unit_test_setup(test_calls_are_recorded, reset_fake),
 #else
       cmocka_unit_test_setup(test_without_magazines, reset_fake),
+#endif
+#ifdef ZCMEM__DIRECT
+      cmocka_unit_test_setup(test_a_transfer_is_counted_beside_frees, reset_fake),
 #endif
 #ifdef ZCMEM__THREAD_MAGAZINES
       cmocka_unit_test_setup(test_beside_a_thread_with_magazines, reset_fake),

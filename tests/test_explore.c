@@ -34,6 +34,7 @@ int main(void) {
   count = add(tests, count, explore_uses, explore_use_count);
   count = add(tests, count, explore_lookups, explore_lookup_count);
   count = add(tests, count, explore_lives, explore_life_count);
+  count = add(tests, count, explore_contexts, explore_context_count);
   if (count == 0) {
     fputs("no scenario has such a name\n", stderr);
     return 1;
