@@ -101,8 +101,8 @@ bool zcmem__region_overlaps(const struct zcmem__region *region, const struct zcm
   if (ranges_overlap(region->base, region->size, config->base, config->size)) {
     return true;
   }
-  if (config->image != NULL && ranges_overlap((uintptr_t)region->heap, region->image_bytes, (uintptr_t)config->image,
-                                              image_bytes)) {
+  if (config->image != NULL &&
+      ranges_overlap((uintptr_t)region->heap, region->image_bytes, (uintptr_t)config->image, image_bytes)) {
     return true;
   }
   return config->host != NULL && zcmem__region_overlaps_host(region, config->host, config->size);
