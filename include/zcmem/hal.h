@@ -146,11 +146,11 @@ struct zcmem_host_allocator {
  * that is taken within a signal handler or a callback of the same region must be recursive; the facade itself never
  * takes one twice.
  *
- * wait (may be NULL) is for contexts (context.h) in a system of tasks with priorities. It is called, with the lock held,
- * by who has to wait for the owner of a context to leave it, again and again: it must let tasks of any priority run for
- * a while (a delay of one tick), keep the lock, and come back. Without it the waiting one yields the processor where
- * pthread is built in, and else spins: so a lock that holds off interrupts, or the scheduler, allows contexts only where
- * each core has its own task.
+ * wait (may be NULL) is for contexts (context.h) in a system of tasks with priorities. It is called, with the lock
+ * held, by who has to wait for the owner of a context to leave it, again and again: it must let tasks of any priority
+ * run for a while (a delay of one tick), keep the lock, and come back. Without it the waiting one yields the processor
+ * where pthread is built in, and else spins: so a lock that holds off interrupts, or the scheduler, allows contexts
+ * only where each core has its own task.
  */
 struct zcmem_lock_ops {
   size_t bytes;
