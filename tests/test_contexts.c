@@ -84,7 +84,8 @@ static void test_init_checks_its_arguments(void **state) {
   assert_status(zcmem_context_init(memory, 0, &config, &context), ZCMEM_ENOMEM);
   assert_status(zcmem_context_init(world.memory[1], bytes, &config, &context), ZCMEM_EOVERLAP);
   assert_status(zcmem_context_init(world.memory[1] + (bytes - 64), bytes, &config, &context), ZCMEM_EOVERLAP);
-  assert_status(zcmem_context_init(world.memory[1] - (bytes - 64), bytes, &config, &context), ZCMEM_EOVERLAP);
+  unsigned char *before = memory + (sizeof world.memory[0] - (bytes - 64)); /* its last line is the first of the next */
+  assert_status(zcmem_context_init(before, bytes, &config, &context), ZCMEM_EOVERLAP);
   config.blocks = ZCMEM_CONTEXT_BLOCKS + 1;
   assert_status(zcmem_context_init(memory, bytes, &config, &context), ZCMEM_EINVAL);
   config = (struct zcmem_context_config){.hal = NULL};
