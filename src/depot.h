@@ -31,7 +31,7 @@ struct zcmem__bundle {
 };
 
 struct zcmem__depot {
-  struct zcmem__magazines *all; /* of every thread that was here */
+  struct zcmem__magazines *all; /* of every thread that was here, and of open contexts */
   uint32_t threads;             /* how many these are */
   uint32_t limit;               /* quanta that may be cached, over all */
   uint32_t granted;             /* allowances given */

@@ -27,9 +27,11 @@ struct zcmem_hal {
   void *owned;                           /* this memory itself, where it came from the allocator, or NULL */
   size_t owned_bytes;
   struct zcmem__recording recording;
-  bool recorded;          /* regions that are added are recorded, too */
-  uint32_t flags;         /* ZCMEM_HAL_* */
-  struct zcmem_hal *next; /* of those that thread.c knows */
+  bool recorded;                  /* regions that are added are recorded, too */
+  uint32_t flags;                 /* ZCMEM_HAL_* */
+  struct zcmem_hal *next;         /* of those that thread.c knows */
+  bool known;                     /* it is one of these */
+  struct zcmem_context *contexts; /* open ones; `adding` guards the list */
   char name[ZCMEM_NAME_MAX + 1];
 };
 

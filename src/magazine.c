@@ -35,7 +35,8 @@
 #define REST_LEAST 8192u
 #define REST_MOST 131072u
 
-void zcmem__magazines_init(struct zcmem__magazines *magazines, struct zcmem__region *region, const void *owner) {
+void zcmem__magazines_init(struct zcmem__magazines *magazines, struct zcmem__region *region, uint32_t most,
+                           const void *owner) {
   zcmem__atomic_init(&magazines->state, ZCMEM__BARRIER_IDLE);
   magazines->region = region;
   magazines->heap = region->heap;
@@ -46,10 +47,11 @@ void zcmem__magazines_init(struct zcmem__magazines *magazines, struct zcmem__reg
   magazines->quantum_shift = region->heap->at.quantum_shift;
   magazines->next_rest = REST_LEAST;
   magazines->owner = owner;
+  magazines->tickets = zcmem__magazines_tickets(most);
   for (uint32_t size = 1, first = 0; size <= ZCMEM__CLASSES; size++) {
     struct zcmem__magazine *magazine = &magazines->of[size];
     magazine->first = (uint16_t)first;
-    magazine->most = size <= ZCMEM__SMALL ? ZCMEM__MAGAZINE_MOST_SMALL : ZCMEM__MAGAZINE_MOST;
+    magazine->most = (uint8_t)(size <= ZCMEM__SMALL ? ZCMEM__MAGAZINE_MOST_SMALL(most) : most);
     first += magazine->most;
   }
 }
@@ -429,6 +431,15 @@ enum zcmem_status zcmem__magazines_spill(struct zcmem__region *region, struct zc
 
 /* --------------------------------------------------------------------------------------------- all magazines -- */
 
+/* So that it leaves its magazines: it does not need the lock for that, but the processor. */
+static void let_owner_run(struct zcmem__lock *lock) {
+  if (lock->ops->wait != NULL) {
+    lock->ops->wait(lock->state);
+  } else {
+    zcmem__barrier_pause();
+  }
+}
+
 void zcmem__magazines_revoke(struct zcmem__region *region) {
   if (zcmem__atomic_count_up(&region->revoked) > 0) {
     return;
@@ -436,7 +447,7 @@ void zcmem__magazines_revoke(struct zcmem__region *region) {
   zcmem__barrier_all();
   for (struct zcmem__magazines *at = region->depot->all; at != NULL; at = at->next) {
     while (zcmem__atomic_acquire(&at->state) == ZCMEM__BARRIER_BUSY) {
-      zcmem__barrier_pause();
+      let_owner_run(&region->lock);
     }
   }
 }
@@ -466,18 +477,40 @@ uint32_t zcmem__magazines_drain(struct zcmem__region *region, uint32_t most) {
   return count;
 }
 
+static void settle_one(struct zcmem__region *region, struct zcmem__magazines *at) {
+  region->heap->slack += at->slack;
+  region->stats.allocations += at->allocations;
+  region->stats.frees += at->frees;
+  region->stats.magazine_hits += at->allocations;
+  region->stats.magazine_frees += at->frees;
+  at->slack = 0;
+  at->quick -= at->allocations;
+  at->allocations = 0;
+  at->frees = 0;
+}
+
 void zcmem__magazines_settle(struct zcmem__region *region) {
   for (struct zcmem__magazines *at = region->depot->all; at != NULL; at = at->next) {
-    region->heap->slack += at->slack;
-    region->stats.allocations += at->allocations;
-    region->stats.frees += at->frees;
-    region->stats.magazine_hits += at->allocations;
-    region->stats.magazine_frees += at->frees;
-    at->slack = 0;
-    at->quick -= at->allocations;
-    at->allocations = 0;
-    at->frees = 0;
+    settle_one(region, at);
   }
+}
+
+/* ---------------------------------------------------------------------------------------------------- the list -- */
+
+void zcmem__magazines_join(struct zcmem__region *region, struct zcmem__magazines *magazines) {
+  magazines->next = region->depot->all;
+  region->depot->all = magazines;
+  region->depot->threads++;
+}
+
+void zcmem__magazines_part(struct zcmem__region *region, struct zcmem__magazines *magazines) {
+  struct zcmem__magazines **at = &region->depot->all;
+  settle_one(region, magazines);
+  while (*at != magazines) {
+    at = &(*at)->next;
+  }
+  *at = magazines->next;
+  region->depot->threads--;
 }
 
 void zcmem__magazines_count(const struct zcmem__region *region, uint64_t *blocks, uint64_t *quanta) {

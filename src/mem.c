@@ -123,8 +123,8 @@ static ZCMEM__NOINLINE enum zcmem_status free_plain(struct zcmem__region *region
 /* --------------------------------------------------------------------------------------- through magazines -- */
 
 /* With the lock, of a thread that has no block in its magazines, or has no magazines. */
-static enum zcmem_status alloc_missed(struct zcmem__region *region, struct zcmem__magazines *mine, hal_size_t size,
-                                      hal_size_t align, hal_addr_t *addr) {
+ZCMEM__INLINE enum zcmem_status alloc_missed(struct zcmem__region *region, struct zcmem__magazines *mine,
+                                             hal_size_t size, hal_size_t align, hal_addr_t *addr) {
   uint32_t need;
   enum zcmem_status status = zcmem__region_take(region);
   if (status != ZCMEM_OK) {
@@ -162,9 +162,8 @@ static ZCMEM__NOINLINE enum zcmem_status alloc_slow(struct zcmem_hal *hal, struc
   return alloc_missed(region, own_magazines(hal, region), size, align, addr);
 }
 
-static ZCMEM__NOINLINE enum zcmem_status free_slow(struct zcmem_hal *hal, struct zcmem__region *region, hal_addr_t addr,
-                                                   bool may_defer) {
-  struct zcmem__magazines *mine = own_magazines(hal, region);
+ZCMEM__INLINE enum zcmem_status free_missed(struct zcmem__region *region, struct zcmem__magazines *mine,
+                                            hal_addr_t addr, bool may_defer) {
   enum zcmem_status status = zcmem__region_take(region);
   if (status != ZCMEM_OK) {
     return status;
@@ -178,6 +177,18 @@ static ZCMEM__NOINLINE enum zcmem_status free_slow(struct zcmem_hal *hal, struct
   return end_free(region, addr, may_defer, status);
 }
 
+static ZCMEM__NOINLINE enum zcmem_status free_slow(struct zcmem_hal *hal, struct zcmem__region *region, hal_addr_t addr,
+                                                   bool may_defer) {
+  return free_missed(region, own_magazines(hal, region), addr, may_defer);
+}
+
+/* Ends the rest of magazines into which a block is freed while others are short of blocks. */
+ZCMEM__INLINE void wake(const struct zcmem__region *region, struct zcmem__magazines *mine) {
+  if (mine != NULL && mine->emptied && ZCMEM__GET(region->depot->wanted) != 0) {
+    mine->resting = 1;
+  }
+}
+
 /* Whether the call goes to the heap at once, since the magazines rest and are empty; counts it. */
 ZCMEM__INLINE bool rests(struct zcmem__magazines *mine) {
   if (mine == NULL || !mine->emptied) {
@@ -185,6 +196,20 @@ ZCMEM__INLINE bool rests(struct zcmem__magazines *mine) {
   }
   zcmem__magazines_count_rest(mine);
   return true;
+}
+#endif
+
+#ifdef ZCMEM__MAGAZINES
+enum zcmem_status zcmem__mem_alloc_past(struct zcmem__region *region, struct zcmem__magazines *mine, hal_size_t size,
+                                        hal_size_t align, hal_addr_t *addr) {
+  return region->depot == NULL || rests(mine) ? alloc_plain(region, size, align, addr)
+                                              : alloc_missed(region, mine, size, align, addr);
+}
+
+enum zcmem_status zcmem__mem_free_past(struct zcmem__region *region, struct zcmem__magazines *mine, hal_addr_t addr) {
+  wake(region, mine);
+  return region->depot == NULL || rests(mine) ? free_plain(region, addr, false)
+                                              : free_missed(region, mine, addr, false);
 }
 #endif
 
@@ -229,9 +254,7 @@ static enum zcmem_status free_in(struct zcmem_hal *hal, hal_addr_t addr, bool ma
     }
   }
   if (region->depot != NULL) {
-    if (mine != NULL && mine->emptied && ZCMEM__GET(region->depot->wanted) != 0) {
-      mine->resting = 1; /* other threads are short of blocks: the rest ends */
-    }
+    wake(region, mine);
     if (!rests(mine)) {
       return free_slow(hal, region, addr, may_defer);
     }

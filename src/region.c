@@ -3,7 +3,7 @@
 #include "index.h"
 #include <string.h>
 
-#ifdef ZCMEM__MAGAZINES
+#ifdef ZCMEM__THREAD_MAGAZINES
 _Thread_local char zcmem__self;
 #endif
 
@@ -101,13 +101,13 @@ bool zcmem__region_overlaps_host(const struct zcmem__region *region, const void 
   return region->host != NULL && ranges_overlap((uintptr_t)region->host, region->size, (uintptr_t)host, size);
 }
 
-bool zcmem__region_overlaps(const struct zcmem__region *region, const struct zcmem_region_config *config) {
+bool zcmem__region_overlaps(const struct zcmem__region *region, const struct zcmem_region_config *config,
+                            size_t image_bytes) {
   if (ranges_overlap(region->base, region->size, config->base, config->size)) {
     return true;
   }
-  struct zcmem_heap_config heap_config = zcmem__region_heap_config(config);
-  if (config->image != NULL && ranges_overlap((uintptr_t)region->heap, region->image_bytes, (uintptr_t)config->image,
-                                              zcmem_heap_bytes(&heap_config))) {
+  if (config->image != NULL &&
+      ranges_overlap((uintptr_t)region->heap, region->image_bytes, (uintptr_t)config->image, image_bytes)) {
     return true;
   }
   return config->host != NULL && zcmem__region_overlaps_host(region, config->host, config->size);

@@ -23,9 +23,12 @@
 #include <stdalign.h>
 #include <zcmem/heap.h>
 
-/* Magazines need a compare-and-swap of 64 bits, and threads. */
-#if defined(__GNUC__) && UINTPTR_MAX > UINT32_MAX && !defined(ZCMEM_NO_PTHREAD) && !defined(ZCMEM_NO_MAGAZINES)
+/* Magazines need a compare-and-swap of 64 bits; those that belong to a thread by themselves, pthread besides. */
+#if defined(__GNUC__) && UINTPTR_MAX > UINT32_MAX && !defined(ZCMEM_NO_MAGAZINES)
 #define ZCMEM__MAGAZINES
+#endif
+#if defined(ZCMEM__MAGAZINES) && !defined(ZCMEM_NO_PTHREAD)
+#define ZCMEM__THREAD_MAGAZINES
 /* Its address names a thread: no two that run have the same. */
 extern _Thread_local char zcmem__self __attribute__((tls_model("initial-exec")));
 #endif
@@ -60,7 +63,7 @@ struct zcmem__region {
   struct zcmem__atomic_u32 revoked; /* by so many calls: nobody may enter magazines */
   struct zcmem__atomic_u32 direct;  /* 1: transfers count uses without the lock */
   struct zcmem__atomic_word lone;   /* the thread that changes `use` without the lock and without swapping, or 0 */
-  uint64_t serial;                  /* no other region of the process ever has it; 0: no magazines */
+  uint64_t serial;                  /* no other region of the process ever has it; 0: threads have no magazines */
   struct zcmem__version version;    /* of the heap's blocks; odd while they change */
   /* What a translation needs beside the version. */
   hal_addr_t first;          /* what the heap can hand out: from here ... */
@@ -92,12 +95,12 @@ struct zcmem__region {
   struct zcmem__moved_lines moved; /* by transfers that took no lock: to be added to the stats */
 };
 
-/* Names this thread; 0 where no thread ever changes anything without the lock. */
+/* Names this thread; 1, which `lone` never is, where no thread ever changes anything alone. */
 ZCMEM__INLINE uintptr_t zcmem__region_self(void) {
-#ifdef ZCMEM__MAGAZINES
+#ifdef ZCMEM__THREAD_MAGAZINES
   return (uintptr_t)&zcmem__self;
 #else
-  return 0;
+  return 1;
 #endif
 }
 
@@ -152,8 +155,12 @@ static inline hal_size_t zcmem__region_line(const struct zcmem__region *region) 
 /* Whether the region is mapped to some of that host memory, which is not empty. */
 bool zcmem__region_overlaps_host(const struct zcmem__region *region, const void *host, hal_size_t size);
 
-/* Whether the two regions share an address, a byte of host memory or of their images. The config's heap is valid. */
-bool zcmem__region_overlaps(const struct zcmem__region *region, const struct zcmem_region_config *config);
+/*
+ * Whether the two regions share an address, a byte of host memory or of their images. The config is valid, and wants
+ * image_bytes.
+ */
+bool zcmem__region_overlaps(const struct zcmem__region *region, const struct zcmem_region_config *config,
+                            size_t image_bytes);
 
 /* Under the lock: counts an allocation or a resize that answered `status`. */
 void zcmem__region_note_alloc(struct zcmem__region *region, enum zcmem_status status, uint64_t *succeeded);

@@ -4,8 +4,9 @@
 #endif
 
 #include "thread.h"
+#include "context_impl.h"
 
-#ifdef ZCMEM__MAGAZINES
+#ifdef ZCMEM__THREAD_MAGAZINES
 #include <pthread.h>
 
 /* Blocks that a thread that ends gives back in one hold of the lock. */
@@ -98,13 +99,18 @@ static void let_go_region(struct zcmem__region *region) {
 }
 
 /*
- * In the child: what other threads had is nobody's now. Those that had revoked magazines will not restore them; and one
- * that was just about to enter its own, and would have found them revoked, will not leave them.
+ * In the child: what other threads had is nobody's now; a context stays what it is. Those that had revoked magazines
+ * will not restore them; and one that was just about to enter its own, and would have found them revoked, will not
+ * leave them.
  */
 static void inherit_region(struct zcmem__region *region) {
   zcmem__atomic_publish(&region->revoked, region->recorded ? 2 : 1);
   for (struct zcmem__magazines *at = region->depot == NULL ? NULL : region->depot->all; at != NULL; at = at->next) {
-    if (at->owner != self()) {
+    if (at->context != NULL) {
+      if (zcmem__atomic_acquire(&at->state) == ZCMEM__BARRIER_BUSY) {
+        zcmem__magazines_leave(at);
+      }
+    } else if (at->owner != self()) {
       at->owner = NULL;
       zcmem__magazines_set_lone(region, at, false);
       at->resting = 0;
@@ -138,6 +144,9 @@ static void after_fork_in_parent(void) {
 }
 
 static void after_fork_in_child(void) {
+  for (struct zcmem_hal *hal = hals; hal != NULL; hal = hal->next) {
+    zcmem__context_inherit(hal);
+  }
   after_fork(inherit_region);
 }
 
@@ -153,8 +162,11 @@ void zcmem__thread_open(struct zcmem_hal *hal) {
   (void)pthread_once(&once, set_up);
   zcmem__barrier_open();
   (void)pthread_mutex_lock(&registry);
-  hal->next = hals;
-  hals = hal;
+  if (!hal->known) {
+    hal->known = true;
+    hal->next = hals;
+    hals = hal;
+  }
   (void)pthread_mutex_unlock(&registry);
 }
 
@@ -191,25 +203,23 @@ static struct zcmem__magazines *adopt(struct zcmem__region *region) {
 
 struct zcmem__magazines *zcmem__thread_attach(struct zcmem_hal *hal, struct zcmem__region *region) {
   /* Without a destructor a thread could not give back what it has. */
-  if (region->depot == NULL || !have_key || pthread_setspecific(key, self()) != 0 ||
+  if (region->serial == 0 || !have_key || pthread_setspecific(key, self()) != 0 ||
       zcmem__region_take(region) != ZCMEM_OK) {
     return NULL;
   }
   struct zcmem__magazines *mine = adopt(region);
   zcmem__lock_drop(&region->lock);
   if (mine == NULL) {
-    mine = hal->allocator.alloc(hal->allocator.ctx, sizeof *mine);
+    mine = hal->allocator.alloc(hal->allocator.ctx, zcmem__magazines_bytes(ZCMEM__MAGAZINE_MOST));
     if (mine == NULL) {
       return NULL;
     }
-    zcmem__magazines_init(mine, region, self());
+    zcmem__magazines_init(mine, region, ZCMEM__MAGAZINE_MOST, self());
     if (zcmem__region_take(region) != ZCMEM_OK) {
-      hal->allocator.free(hal->allocator.ctx, mine, sizeof *mine);
+      hal->allocator.free(hal->allocator.ctx, mine, zcmem__magazines_bytes(ZCMEM__MAGAZINE_MOST));
       return NULL;
     }
-    mine->next = region->depot->all;
-    region->depot->all = mine;
-    region->depot->threads++;
+    zcmem__magazines_join(region, mine);
     zcmem__magazines_set_lone(region, mine, true);
     zcmem__lock_drop(&region->lock);
   }

@@ -28,4 +28,8 @@ extern const size_t explore_lookup_count;
 extern const struct explore_scenario explore_lives[];
 extern const size_t explore_life_count;
 
+/* Contexts: two of them, and beside magazines of threads. */
+extern const struct explore_scenario explore_contexts[];
+extern const size_t explore_context_count;
+
 #endif

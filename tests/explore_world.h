@@ -9,7 +9,7 @@
 #include "explore.h"
 #include <zcmem/zcmem.h>
 
-enum { WORLD_BASE = 1 << 20, WORLD_BYTES = 256 * 128, WORLD_SLOTS = 8, WORLD_MOVES = 32 };
+enum { WORLD_BASE = 1 << 20, WORLD_BYTES = 256 * 128, WORLD_SLOTS = 8, WORLD_MOVES = 32, WORLD_CONTEXTS = 3 };
 
 struct world {
   struct zcmem_hal *hal;
@@ -20,6 +20,7 @@ struct world {
   void *host[WORLD_SLOTS]; /* what was mapped */
   unsigned char *memory;   /* the host's sight of region 0 */
   unsigned windows;        /* ranges that the driver has mapped */
+  struct zcmem_context *context[WORLD_CONTEXTS];
 };
 extern struct world *world;
 
@@ -28,6 +29,10 @@ void world_make(bool magazines);
 
 /* The same with a region that is mapped on demand. */
 void world_make_windows(bool magazines);
+
+/* The same with a region that contexts keep blocks of; and a context for it, which has no magazines yet. */
+void world_make_for_contexts(bool magazines);
+void world_open_context(unsigned context);
 
 /* Another region for it, behind region 0. */
 struct zcmem_region_config world_next_region(void);
@@ -51,6 +56,10 @@ void world_come_by(void);
 void op_alloc(unsigned slot, hal_size_t size);
 void op_free(unsigned slot);
 void op_free_deferred(unsigned slot);
+/* The same through a context. */
+void op_context_alloc(unsigned context, unsigned slot, hal_size_t size);
+void op_context_free(unsigned context, unsigned slot);
+void op_context_destroy(unsigned context);
 void op_resize(unsigned slot, hal_size_t size);
 void op_pin(unsigned slot);
 void op_unpin(unsigned slot);

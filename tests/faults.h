@@ -66,7 +66,7 @@ struct faults_operation {
 };
 /* Each ends with an entry whose function is NULL. */
 extern const struct faults_operation faults_mem[], faults_hal[], faults_buffer[], faults_malloc[], faults_heap[],
-    faults_magazines[], faults_hardening[], faults_debug[], faults_shm[];
+    faults_magazines[], faults_hardening[], faults_debug[], faults_shm[], faults_context[];
 #define FAULTS_END                                                                                                     \
   { NULL, NULL, 0, 0, 0, NULL, NULL, NULL, NULL }
 

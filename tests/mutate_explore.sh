@@ -45,6 +45,8 @@ keep.c:s/^  zcmem__magazines_revoke(region);$//;s/^ *zcmem__magazines_restore(re
 mem.c:/^static enum zcmem_status resize_drained/,/^}/s/zcmem__magazines_\(revoke\|restore\)(region);//:resize that drains against alloc:a resize that drains does not revoke
 mem.c:/^static enum zcmem_status resize_locked/,/^}/s/zcmem__atomic_changed*(&region->version);//:look-up against resize:a resize leaves the version as it is
 thread.c:/^static void leave_region/,/^}/{s/zcmem__region_take(region) == ZCMEM_OK/true/;s/zcmem__lock_drop(&region->lock);//}:an end against drain:who ends takes no lock
+context.c:s/mine->alone = context->single;/mine->alone = true;/:double free, through two contexts:contexts claim without swapping
+context.c:/^  if (!context->single) {/,/^  }/s/zcmem__magazines_share(region);//:context that one alone has made:a context comes, and a thread goes on claiming without swapping
 map.c:s/return zcmem__atomic_same(&entry->state, version);/return true;/:map against back translation:a look-up among mappings does not look at the entry again
 '
 

@@ -55,6 +55,7 @@ int main(int argc, char **argv) {
   count = add(tests, count, explore_uses, explore_use_count);
   count = add(tests, count, explore_lookups, explore_lookup_count);
   count = add(tests, count, explore_lives, explore_life_count);
+  count = add(tests, count, explore_contexts, explore_context_count);
   if (count == 0) {
     fputs("no scenario has such a name\n", stderr);
     return 1;
