@@ -359,6 +359,21 @@ static void say(void) {
   }
 }
 
+/* A block that its last use takes along when it ends: a pin, or a mapping. */
+static void run_last_use(struct script *script, uint32_t region) {
+  const struct victim_call alloc = {.kind = VICTIM_ALLOC, .region = region, .size = 300, .align = 1};
+  *script = (struct script){.before = test.before_script};
+  run_case(script, &alloc);
+  struct victim_call call = {.region = region, .addr = script->answers[0].addrs[0]};
+  const enum victim_kind kinds[] = {region == 0 ? VICTIM_PIN : VICTIM_MAP, VICTIM_FREE_DEFERRED,
+                                    region == 0 ? VICTIM_UNPIN : VICTIM_UNMAP};
+  for (unsigned i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+    call.kind = kinds[i];
+    run_case(script, &call);
+    assert_ok(script->answers[script->count - 1].status);
+  }
+}
+
 static void any_store_may_be_the_last(void **state) {
   static struct script script;
   unsigned kind = 0;
@@ -371,6 +386,7 @@ static void any_store_may_be_the_last(void **state) {
     const struct victim_call close_call = {.kind = VICTIM_CLOSE};
     script = (struct script){.before = test.before_script};
     run_case(&script, &open_call);
+    run_last_use(&script, kind % 2);
     script = (struct script){.before = test.before_script};
     while (script.count < VICTIM_CALLS - 1) {
       const struct victim_call call = victim_ledger_choose(&script.before, kind++ % VICTIM_OPEN, &test.random);
