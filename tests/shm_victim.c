@@ -112,7 +112,7 @@ static enum zcmem_status open_area(void) {
 }
 
 static enum zcmem_status unmap(struct zcmem_hal *hal, const struct victim_call *call) {
-  void *host = shm_far + (call->addr - FAR_BASE);
+  void *host = call->region == 0 ? NULL : shm_far + (call->addr - FAR_BASE);
   if (call->region == 0 && zcmem_mem_host(hal, call->addr, VICTIM_BYTES, &host) != ZCMEM_OK) {
     return ZCMEM_ENOTMAPPED;
   }

@@ -16,14 +16,28 @@
 
 #include "stepper.h"
 
+/* A fork of a program with AddressSanitizer takes long. */
+#if defined(__SANITIZE_ADDRESS__)
+#define FORKS_ARE_SLOW
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define FORKS_ARE_SLOW
+#endif
+#endif
+#ifdef FORKS_ARE_SLOW
+#define DEFAULT_KILLS UINT64_C(800)
+#define CREATE_STORES 20u
+#else
 #define DEFAULT_KILLS UINT64_C(3000)
+#define CREATE_STORES 5u
+#endif
 #define WORK_BYTES ((hal_size_t)65536)
 #define WORK_BLOCKS 96u
 #define PROCESSES 6u
-/* One in so many kills is followed by those of whoever repairs, at one in so many of its stores. */
+/* CREATE_STORES: one in so many stores of zcmem_shm_create. One in so many kills is followed by those of whoever
+ * repairs, at one in so many of its stores. */
 #define REPAIRS 150u
 #define REPAIR_STORES 9u
-#define CREATE_STORES 5u
 
 static struct {
   struct zcmem_shm *survivor;
