@@ -313,6 +313,21 @@ static void names_that_are_no_area(void **state) {
   assert_ok(zcmem_shm_unlink(name));
 }
 
+/* Who was given the area to read cannot be one of its processes; it may look. */
+static void a_descriptor_to_read(void **state) {
+  (void)state;
+  struct zcmem_shm *shm = make(NULL, 0), *other = NULL;
+  char of_it[64];
+  (void)snprintf(of_it, sizeof of_it, "/proc/self/fd/%d", zcmem_shm_fd(shm));
+  const int fd = open(of_it, O_RDONLY | O_CLOEXEC);
+  assert_true(fd >= 0);
+  assert_status(shm_open_fd(fd, 0, &other), ZCMEM_EIO);
+  look_at_snapshot(fd);
+  (void)close(fd);
+  assert_ok(zcmem_shm_check(shm));
+  assert_ok(zcmem_shm_close(shm));
+}
+
 struct stranger {
   struct zcmem_shm *shm;
   enum zcmem_status open_status, unlink_status, snapshot_status;
@@ -360,9 +375,13 @@ static void another_user(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(each_field_with_values_that_hurt), cmocka_unit_test(files_that_are_cut_short),
-      cmocka_unit_test(words_changed_anywhere),           cmocka_unit_test(a_file_that_shrinks_under_its_users),
-      cmocka_unit_test(names_that_are_no_area),           cmocka_unit_test(another_user),
+      cmocka_unit_test(each_field_with_values_that_hurt),
+      cmocka_unit_test(files_that_are_cut_short),
+      cmocka_unit_test(words_changed_anywhere),
+      cmocka_unit_test(a_file_that_shrinks_under_its_users),
+      cmocka_unit_test(names_that_are_no_area),
+      cmocka_unit_test(a_descriptor_to_read),
+      cmocka_unit_test(another_user),
   };
   seed = env_number("ZCMEM_TEST_SEED", 0x61747461636b);
   tries_wanted = env_number("ZCMEM_TEST_OPS", DEFAULT_TRIES);
