@@ -142,11 +142,12 @@ static int run_as_nobody(char *const arguments[], char *printed, size_t bytes) {
 /* A file that nobody may write to, read by a user who has no other right. */
 static void it_reads_what_may_only_be_read(void **state) {
   (void)state;
-  char printed[4096], path[] = "/tmp/zcmem-inspect-XXXXXX", blocks[] = "--blocks", itself[] = "zcmem-inspect";
-  char *const arguments[] = {itself, blocks, path, NULL};
+  char printed[4096], name[64], blocks[] = "--blocks", itself[] = "zcmem-inspect";
+  char *const arguments[] = {itself, blocks, name, NULL};
   struct zcmem_shm *shm = make_some(NULL);
   struct image image = image_of(zcmem_shm_fd(shm));
-  const int fd = mkstemp(path);
+  (void)snprintf(name, sizeof name, "/zcmem-inspect-read-%ld", (long)getpid());
+  const int fd = shm_open(name, O_RDWR | O_CREAT | O_EXCL, 0600);
   assert_true(fd >= 0);
   assert_int_equal(write(fd, image.bytes, (size_t)image.file.st_size), image.file.st_size);
   free(image.bytes);
@@ -157,14 +158,14 @@ static void it_reads_what_may_only_be_read(void **state) {
     assert_int_equal(run_as_nobody(arguments, printed, sizeof printed), 0);
   } else {
     char line[256];
-    (void)snprintf(line, sizeof line, "--blocks %s", path);
-    assert_int_equal(open(path, O_RDWR), -1);
+    (void)snprintf(line, sizeof line, "--blocks %s", name);
+    assert_int_equal(shm_open(name, O_RDWR, 0), -1);
     assert_int_equal(run(line, printed, sizeof printed), 0);
   }
   assert_non_null(strstr(printed, "    0x80000500  128 bytes, live, 2 requested, of process 2\n"));
   assert_undisturbed(fd, &image);
   (void)close(fd);
-  assert_int_equal(unlink(path), 0);
+  assert_int_equal(shm_unlink(name), 0);
   assert_ok(zcmem_shm_close(shm));
 }
 
@@ -233,7 +234,7 @@ static void it_prints_what_is_left_of_damaged_ones(void **state) {
 static void a_pipe_keeps_it_from_nothing(void **state) {
   (void)state;
   char printed[4096], path[64];
-  (void)snprintf(path, sizeof path, "/tmp/zcmem-inspect-pipe-%ld", (long)getpid());
+  (void)snprintf(path, sizeof path, "zcmem-inspect-pipe-%ld", (long)getpid());
   assert_int_equal(mkfifo(path, 0600), 0);
   assert_int_equal(run(path, printed, sizeof printed), 1);
   assert_non_null(strstr(printed, "ZCMEM_ECORRUPT"));
