@@ -49,6 +49,7 @@ static struct {
   uint64_t kills_of[VICTIM_KINDS], calls_of[VICTIM_KINDS];
 } test;
 static uint64_t seed, kills_wanted;
+static char name[64]; /* of an area that somebody creates */
 
 /* A case: the last call of a script, and what is there before it and after it. */
 struct script {
@@ -421,14 +422,12 @@ static void any_store_may_be_the_last(void **state) {
 
 /* An area whose creator died is there for all, or for nobody: and then its name can be taken away. */
 static void a_creator_may_die_at_any_store(void **state) {
-  char name[64];
   const struct zcmem_shm_config config = {
       .name = name, .max_processes = PROCESSES, .regions = work_regions, .region_count = 2};
   const struct zcmem_shm_open_config open_config = {.name = name, .flags = ZCMEM_SHM_CHECK};
   struct victim_log *log = victim_log_make();
   uint64_t complete = 0;
   (void)state;
-  (void)snprintf(name, sizeof name, "/zcmem-kill-%ld", (long)getpid());
   victim_create(&config, VICTIM_COUNT, log);
   assert_ok(log->answers[0].status);
   assert_ok(zcmem_shm_unlink(name));
@@ -458,6 +457,13 @@ static void a_creator_may_die_at_any_store(void **state) {
   victim_log_drop(log);
 }
 
+/* What a test that fails leaves behind. */
+static int take_name_away(void **state) {
+  (void)state;
+  (void)zcmem_shm_unlink(name);
+  return 0;
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(any_store_may_be_the_last),
                                      cmocka_unit_test(a_creator_may_die_at_any_store)};
@@ -469,5 +475,6 @@ int main(void) {
     print_message("SKIP: no store can be stopped at on this host\n");
     return 77;
   }
-  return cmocka_run_group_tests(tests, NULL, NULL);
+  (void)snprintf(name, sizeof name, "/zcmem-kill-%ld", (long)getpid());
+  return cmocka_run_group_tests(tests, NULL, take_name_away);
 }
