@@ -15,6 +15,18 @@
 
 #include "shm_layout.h"
 
+/* ThreadSanitizer does not know that pthread_mutex_timedlock can take over a mutex from the dead. */
+#if defined(__SANITIZE_THREAD__)
+#define TAKES_OVER false
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define TAKES_OVER false
+#endif
+#endif
+#ifndef TAKES_OVER
+#define TAKES_OVER true
+#endif
+
 #define DEFAULT_TRIES UINT64_C(4000)
 #define BLOCKS 24u
 #define BYTES ((hal_size_t)65536)
@@ -208,6 +220,10 @@ static void files_that_are_cut_short(void **state) {
 
 static void words_changed_anywhere(void **state) {
   (void)state;
+  if (!TAKES_OVER) {
+    print_message("SKIP: mutexes of the dead are unknown to this sanitizer\n");
+    skip();
+  }
   static const uint64_t words[] = {0, 1, 2, 0x40000000, 0x7fffffff, 0x80000001, UINT32_MAX, UINT64_MAX};
   struct zcmem_shm *shm = make(NULL, 0);
   struct copy copy = copy_begin(shm);
