@@ -17,7 +17,8 @@
  * A child of fork is a process of its own as soon as it makes a call that takes a lock: blocks that it allocates from
  * then on are its own, what its parent owns and uses stays the parent's. Its copy of the HAL works, if no other thread
  * of the parent was in a call of the HAL at the fork. (A child of vfork, _Fork or clone, which run no fork handlers, is
- * taken for its parent: it is to make no call.) Where there is no slot left for it, calls that take a lock answer ELOCK.
+ * taken for its parent: it is to make no call.) Where there is no slot left for it, calls that take a lock answer
+ * ELOCK.
  *
  * Trust: whoever may write to the area can change anything in it at any time, and so do what they like to the processes
  * that use it. Its permissions are the creator's choice; 0600 where nothing else is said. What zcmem_shm_open checks
