@@ -23,6 +23,9 @@
 /* What stands for the memory that a driver maps. */
 static unsigned char shm_far[FAR_BYTES];
 
+/* The one that was made last: in a child that ends without it, it is not lost. */
+static struct zcmem_shm *volatile shm_made;
+
 static inline struct zcmem_shm *shm_make(const char *name, uint32_t processes) {
   const struct zcmem_region_config regions[2] = {{.name = "near",
                                                   .kind = ZCMEM_KIND_DRAM,
@@ -41,6 +44,7 @@ static inline struct zcmem_shm *shm_make(const char *name, uint32_t processes) {
       .name = name, .max_processes = processes, .regions = regions, .region_count = 2};
   struct zcmem_shm *shm = NULL;
   assert_ok(zcmem_shm_create(&config, &shm));
+  shm_made = shm;
   return shm;
 }
 

@@ -207,7 +207,7 @@ static enum zcmem_status take(const char *what, struct zcmem_shm_snapshot **snap
   if (status != ZCMEM_ENOENT) {
     return status;
   }
-  int fd = open(what, O_RDONLY | O_CLOEXEC);
+  int fd = open(what, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) {
     perror(what);
     exit(EXIT_BAD);
