@@ -364,8 +364,9 @@ static void make_bundle(struct zcmem__region *region, struct zcmem__magazines *m
  * once, or the next free would find it full again.
  */
 static void make_room(struct zcmem__region *region, struct zcmem__magazines *magazines, uint32_t size) {
-  if (magazines->of[size].count == magazines->of[size].most && region->depot->wanted == 0) {
-    for (uint32_t i = 0; i < ROOM_BLOCKS; i++) {
+  const struct zcmem__magazine *magazine = &magazines->of[size];
+  if (magazine->count == magazine->most && region->depot->wanted == 0) {
+    for (uint32_t i = 0; i < ROOM_BLOCKS && 2u * magazine->count > magazine->most; i++) {
       drop(region, magazines, size);
     }
   }
