@@ -90,14 +90,15 @@ static ZCMEM__NOINLINE enum zcmem_status alloc_plain(struct zcmem__region *regio
   return end_alloc(region, size, align, addr, status);
 }
 
-/* Ends a free that holds the lock. */
-static enum zcmem_status end_free(struct zcmem__region *region, hal_addr_t addr, bool may_defer,
-                                  enum zcmem_status status) {
+/* Ends a free that holds the lock, of what was this block before. */
+static enum zcmem_status end_free(struct zcmem__region *region, hal_addr_t addr, struct zcmem__tally_block block,
+                                  bool may_defer, enum zcmem_status status) {
   bool deferred = false;
   if (ZCMEM__UNLIKELY(status == ZCMEM_EBUSY && may_defer)) {
     status = zcmem_heap_free_deferred(region->heap, addr, &deferred);
   }
   zcmem__atomic_changed(&region->version);
+  zcmem__tally_freed(&region->tally, block, status);
   zcmem__mem_count_free(region, status, deferred);
   if (ZCMEM__UNLIKELY(zcmem__record_on(region))) {
     return zcmem__record_free_and_drop(region, status, addr, deferred);
@@ -115,8 +116,9 @@ static ZCMEM__NOINLINE enum zcmem_status free_plain(struct zcmem__region *region
   if (ZCMEM__UNLIKELY(status != ZCMEM_OK)) {
     return status;
   }
+  const struct zcmem__tally_block block = zcmem__tally_before(&region->tally, region->heap, addr);
   zcmem__atomic_change(&region->version);
-  return end_free(region, addr, may_defer, zcmem__heap_free_own(region->heap, addr));
+  return end_free(region, addr, block, may_defer, zcmem__heap_free_own(region->heap, addr));
 }
 
 #ifdef ZCMEM__MAGAZINES
@@ -169,13 +171,14 @@ static ZCMEM__NOINLINE enum zcmem_status free_slow(struct zcmem_hal *hal, struct
   if (status != ZCMEM_OK) {
     return status;
   }
+  const struct zcmem__tally_block block = zcmem__tally_before(&region->tally, region->heap, addr);
   zcmem__atomic_change(&region->version);
   if (mine != NULL && mine->resting > 0) {
     zcmem__magazines_rest(region, mine);
     mine = NULL;
   }
   status = mine == NULL ? zcmem__heap_free_own(region->heap, addr) : zcmem__magazines_spill(region, mine, addr);
-  return end_free(region, addr, may_defer, status);
+  return end_free(region, addr, block, may_defer, status);
 }
 
 /* Whether the call goes to the heap at once, since the magazines rest and are empty; counts it. */
@@ -367,12 +370,24 @@ static enum zcmem_status see_kept(struct zcmem__region *region, hal_addr_t addr,
 }
 #endif
 
+/* With the lock held: what a resize did to the tag's figures. */
+static ZCMEM__NOINLINE void tally_resize(struct zcmem__region *region, hal_addr_t addr,
+                                         struct zcmem__tally_block before, enum zcmem_status status) {
+  if (status == ZCMEM_OK) {
+    zcmem__tally_leave(&region->tally, before.tag, before.size);
+    zcmem__tally_enter(&region->tally, before.tag, zcmem__tally_look(region->heap, addr).size, false);
+  } else {
+    zcmem__tally_refuse(&region->tally, before.tag, status);
+  }
+}
+
 enum zcmem_status zcmem_mem_resize(struct zcmem_hal *hal, hal_addr_t addr, hal_size_t size) {
   struct zcmem__region *region = NULL;
   enum zcmem_status status = lock_region_of(hal, addr, &region);
   if (status != ZCMEM_OK) {
     return status;
   }
+  const struct zcmem__tally_block before = zcmem__tally_before(&region->tally, region->heap, addr);
   status = resize_locked(region, addr, size);
   if (status == ZCMEM_ELOCK) {
     return status;
@@ -389,6 +404,9 @@ enum zcmem_status zcmem_mem_resize(struct zcmem_hal *hal, hal_addr_t addr, hal_s
   }
 #endif
   zcmem__region_note_alloc(region, status, &region->stats.resizes);
+  if (ZCMEM__UNLIKELY(before.tag != 0)) {
+    tally_resize(region, addr, before, status);
+  }
   uint32_t sequence = zcmem__record_sequence(region);
   zcmem__lock_drop(&region->lock);
   zcmem__record_ranged(region, ZCMEM_EVENT_RESIZE, status, addr, size, sequence);
