@@ -137,8 +137,10 @@ enum zcmem_status zcmem_hal_tag_stats(struct zcmem_hal *hal, uint32_t index, str
 }
 
 static bool enter_block(void *ctx, const struct zcmem_block_info *block) {
-  if (block->state == ZCMEM_BLOCK_LIVE) {
-    zcmem__tally_enter(ctx, block->tag, block->size, false);
+  struct zcmem__region *region = ctx;
+  if (block->state == ZCMEM_BLOCK_LIVE && block->tag != 0) {
+    zcmem__tally_enter(&region->tally, block->tag, block->size, false);
+    zcmem__keep_notice(region, block->addr);
   }
   return true;
 }
@@ -150,14 +152,14 @@ enum zcmem_status zcmem_hal_count_tags(struct zcmem_hal *hal, uint32_t index, vo
       (memory != NULL && (capacity == 0 || (uintptr_t)memory % sizeof(uint64_t) != 0))) {
     return ZCMEM_EINVAL;
   }
-  enum zcmem_status status = stop(region); /* who frees without the lock looks whether there are counters */
+  enum zcmem_status status = stop(region); /* so that nobody frees a block without the lock meanwhile */
   if (status != ZCMEM_OK) {
     return status;
   }
   region->tally =
       (struct zcmem__tally){.entries = memory, .capacity = capacity < UINT32_MAX ? (uint32_t)capacity : UINT32_MAX};
   if (memory != NULL) {
-    (void)zcmem_heap_walk(region->heap, enter_block, &region->tally);
+    (void)zcmem_heap_walk(region->heap, enter_block, region);
   }
   go_on(region);
   return ZCMEM_OK;

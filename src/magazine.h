@@ -237,10 +237,6 @@ ZCMEM__INLINE bool zcmem__magazines_free(struct zcmem__magazines *magazines, hal
                       !zcmem__magazines_room(magazines, size))) {
     return false;
   }
-  /* Whose figures by tag are kept does not go unseen; they begin while nobody is in magazines. */
-  if (ZCMEM__UNLIKELY(ZCMEM__GET(block->tag) != 0) && magazines->region->tally.entries != NULL) {
-    return false;
-  }
   if (ZCMEM__UNLIKELY(!(magazines->alone ? zcmem__block_claim_alone(block, (uint32_t)start)
                                          : zcmem__block_claim(block, (uint32_t)start, life)))) {
     return false;

@@ -91,8 +91,8 @@ static ZCMEM__NOINLINE enum zcmem_status alloc_plain(struct zcmem__region *regio
 }
 
 /* Ends a free that holds the lock, of what was this block before. */
-static enum zcmem_status end_free(struct zcmem__region *region, hal_addr_t addr, struct zcmem__tally_block block,
-                                  bool may_defer, enum zcmem_status status) {
+ZCMEM__INLINE enum zcmem_status end_counted(struct zcmem__region *region, hal_addr_t addr, bool may_defer,
+                                            enum zcmem_status status, struct zcmem__tally_block block) {
   bool deferred = false;
   if (ZCMEM__UNLIKELY(status == ZCMEM_EBUSY && may_defer)) {
     status = zcmem_heap_free_deferred(region->heap, addr, &deferred);
@@ -107,6 +107,27 @@ static enum zcmem_status end_free(struct zcmem__region *region, hal_addr_t addr,
   return status;
 }
 
+/* The same of one that is not counted by its tag. */
+static ZCMEM__NOINLINE enum zcmem_status end_free(struct zcmem__region *region, hal_addr_t addr, bool may_defer,
+                                                  enum zcmem_status status) {
+  return end_counted(region, addr, may_defer, status, (struct zcmem__tally_block){0, 0});
+}
+
+/* With the lock held: a free in a region that counts by tag. */
+static ZCMEM__NOINLINE enum zcmem_status free_counted(struct zcmem__region *region, hal_addr_t addr, bool may_defer,
+                                                      struct zcmem__magazines *mine) {
+  const struct zcmem__tally_block block = zcmem__tally_look(region->heap, addr);
+  zcmem__atomic_change(&region->version);
+#ifdef ZCMEM__MAGAZINES
+  enum zcmem_status status =
+      mine != NULL ? zcmem__magazines_spill(region, mine, addr) : zcmem__heap_free_own(region->heap, addr);
+#else
+  enum zcmem_status status = zcmem__heap_free_own(region->heap, addr);
+  (void)mine;
+#endif
+  return end_counted(region, addr, may_defer, status, block);
+}
+
 /* Into the heap. */
 static ZCMEM__NOINLINE enum zcmem_status free_plain(struct zcmem__region *region, hal_addr_t addr, bool may_defer) {
   if (ZCMEM__UNLIKELY(region->guard != NULL)) {
@@ -116,9 +137,11 @@ static ZCMEM__NOINLINE enum zcmem_status free_plain(struct zcmem__region *region
   if (ZCMEM__UNLIKELY(status != ZCMEM_OK)) {
     return status;
   }
-  const struct zcmem__tally_block block = zcmem__tally_before(&region->tally, region->heap, addr);
+  if (ZCMEM__UNLIKELY(region->tally.entries != NULL)) {
+    return free_counted(region, addr, may_defer, NULL);
+  }
   zcmem__atomic_change(&region->version);
-  return end_free(region, addr, block, may_defer, zcmem__heap_free_own(region->heap, addr));
+  return end_free(region, addr, may_defer, zcmem__heap_free_own(region->heap, addr));
 }
 
 #ifdef ZCMEM__MAGAZINES
@@ -171,14 +194,17 @@ static ZCMEM__NOINLINE enum zcmem_status free_slow(struct zcmem_hal *hal, struct
   if (status != ZCMEM_OK) {
     return status;
   }
-  const struct zcmem__tally_block block = zcmem__tally_before(&region->tally, region->heap, addr);
   zcmem__atomic_change(&region->version);
   if (mine != NULL && mine->resting > 0) {
     zcmem__magazines_rest(region, mine);
     mine = NULL;
   }
+  if (ZCMEM__UNLIKELY(region->tally.entries != NULL)) {
+    zcmem__atomic_changed(&region->version);
+    return free_counted(region, addr, may_defer, mine);
+  }
   status = mine == NULL ? zcmem__heap_free_own(region->heap, addr) : zcmem__magazines_spill(region, mine, addr);
-  return end_free(region, addr, block, may_defer, status);
+  return end_free(region, addr, may_defer, status);
 }
 
 /* Whether the call goes to the heap at once, since the magazines rest and are empty; counts it. */

@@ -4,6 +4,7 @@
  * word is another thing's.
  */
 #include "hal_impl.h"
+#include "keep.h"
 #include <zcmem/debug.h>
 
 static enum zcmem_status set_locked(struct zcmem__region *region, hal_addr_t addr, uint32_t tag, bool allocated) {
@@ -13,6 +14,7 @@ static enum zcmem_status set_locked(struct zcmem__region *region, hal_addr_t add
   if (tally->entries != NULL && status == ZCMEM_OK) {
     zcmem__tally_leave(tally, block.tag, block.size);
     zcmem__tally_enter(tally, tag, block.size, allocated);
+    zcmem__keep_notice(region, addr);
   }
   return status;
 }

@@ -3,8 +3,8 @@
  * Counters by tag of one region, in memory of the caller's: what live blocks of a tag take, the most that was, and what
  * was refused. There are none until somebody gives memory for them; until then each free looks at one word more.
  *
- * A block is counted from when it gets its tag until its owner frees it, also where the free is deferred. A free that
- * takes no lock (magazine.h) leaves blocks with a tag to one that does, so the region's lock is held here in any case.
+ * A block is counted from when it gets its tag until its owner frees it, also where the free is deferred. Such a block
+ * is freed with the lock, never by the fast path of magazines (zcmem__keep_notice), so the lock is held in any case.
  */
 #ifndef ZCMEM_TALLY_H
 #define ZCMEM_TALLY_H
