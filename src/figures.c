@@ -118,7 +118,7 @@ enum zcmem_status zcmem_hal_tag_stats(struct zcmem_hal *hal, uint32_t index, str
   }
   struct tag_table table = {.tags = (unsigned char *)tags, .capacity = capacity};
   table.stride = capacity == 0 ? sizeof *tags : tags->struct_bytes;
-  if (table.stride > sizeof *tags || table.stride % sizeof(uint64_t) != 0 ||
+  if (table.stride > sizeof *tags || table.stride % _Alignof(struct zcmem_tag_stats) != 0 ||
       table.stride < offsetof(struct zcmem_tag_stats, used)) {
     return ZCMEM_EINVAL;
   }
@@ -149,7 +149,7 @@ enum zcmem_status zcmem_hal_count_tags(struct zcmem_hal *hal, uint32_t index, vo
   struct zcmem__region *region = hal == NULL ? NULL : zcmem__hal_region(hal, index);
   size_t capacity = memory == NULL ? 0 : bytes / ZCMEM_TAG_BYTES;
   if (region == NULL || region->shared != NULL || (region->flags & ZCMEM_REGION_HANDLES) != 0 ||
-      (memory != NULL && (capacity == 0 || (uintptr_t)memory % sizeof(uint64_t) != 0))) {
+      (memory != NULL && (capacity == 0 || (uintptr_t)memory % _Alignof(struct zcmem__tally_entry) != 0))) {
     return ZCMEM_EINVAL;
   }
   enum zcmem_status status = stop(region); /* so that nobody frees a block without the lock meanwhile */

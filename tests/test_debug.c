@@ -144,7 +144,7 @@ static void test_figures_by_tag(void **state) {
   assert_status(zcmem_hal_tag_stats(hal, 0, tags, 3, NULL), ZCMEM_EINVAL);
   assert_ok(zcmem_hal_tag_stats(hal, 0, tags, 0, &count));
   assert_int_equal(count, 0);
-  const size_t wrong[] = {0, sizeof tags[0] + 8, sizeof tags[0] - 4, offsetof(struct zcmem_tag_stats, used) - 8};
+  const size_t wrong[] = {0, sizeof tags[0] + 8, sizeof tags[0] - 2, offsetof(struct zcmem_tag_stats, counted)};
   for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
     tags[0].struct_bytes = wrong[i];
     assert_status(zcmem_hal_tag_stats(hal, 0, tags, 3, &count), ZCMEM_EINVAL);

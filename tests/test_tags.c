@@ -48,7 +48,7 @@ static void test_counters_by_tag(void **state) {
   assert_status(zcmem_hal_count_tags(NULL, 0, counters[0], sizeof counters[0]), ZCMEM_EINVAL);
   assert_status(zcmem_hal_count_tags(hal, 1, counters[0], sizeof counters[0]), ZCMEM_EINVAL);
   assert_status(zcmem_hal_count_tags(hal, 0, counters[0], ZCMEM_TAG_BYTES - 1), ZCMEM_EINVAL);
-  assert_status(zcmem_hal_count_tags(hal, 0, (char *)counters[0] + 4, ZCMEM_TAG_BYTES), ZCMEM_EINVAL);
+  assert_status(zcmem_hal_count_tags(hal, 0, (char *)counters[0] + 2, ZCMEM_TAG_BYTES), ZCMEM_EINVAL);
   assert_ok(zcmem_hal_count_tags(hal, 0, counters[0], sizeof counters[0] - 1)); /* two tags */
   of = tag_figures(hal, 5);                                                     /* what was there when counting began */
   assert_true(of.counted == 1 && of.live == 1 && of.peak == 1024 && of.allocations == 0);
@@ -86,6 +86,9 @@ static void test_counters_by_tag(void **state) {
   assert_ok(zcmem_hal_count_tags(hal, 0, counters[1], sizeof counters[1]));
   of = tag_figures(hal, 5);
   assert_true(of.counted == 1 && of.peak == 128 && of.failed_space == 0);
+  assert_ok(zcmem_mem_set_tag(hal, addr, 0)); /* no tag is none, though there is room for a third */
+  of = tag_figures(hal, 0);
+  assert_true(of.live == 3 && of.counted == 0 && tag_figures(hal, 4).counted == 1);
   assert_ok(zcmem_hal_count_tags(hal, 0, NULL, 0));
   of = tag_figures(hal, 5);
   assert_true(of.counted == 0 && of.peak == 128);
@@ -121,6 +124,27 @@ static void test_counters_by_tag_see_every_free(void **state) {
     assert_true(of.counted == 1 && of.live == 0 && of.peak == 512 && of.allocations == 200);
     assert_int_equal(zcmem_hal_destroy(hal), 0);
   }
+}
+
+/* Blocks that got their tag before counting began, of threads that keep blocks. */
+static void test_counters_by_tag_begin_late(void **state) {
+  static uint64_t counters[2 * ZCMEM_TAG_BYTES / 8];
+  struct zcmem_hal *hal = one_region(ZCMEM_HAL_MAGAZINES);
+  hal_addr_t blocks[8];
+  (void)state;
+  for (int i = 0; i < 8; i++) {
+    blocks[i] = taken(hal, 512, 9);
+  }
+  assert_ok(zcmem_hal_count_tags(hal, 0, counters, sizeof counters));
+  assert_int_equal(tag_figures(hal, 9).peak, 8 * 512);
+  for (int i = 0; i < 8; i++) {
+    assert_ok(zcmem_mem_free(hal, blocks[i]));
+  }
+  for (int i = 0; i < 8; i++) {
+    blocks[i] = taken(hal, 512, 9);
+  }
+  assert_int_equal(tag_figures(hal, 9).peak, 8 * 512);
+  assert_int_equal(zcmem_hal_destroy(hal), 8);
 }
 
 /* Red zones, poison and a quarantine change who frees a block, and when its place is free. */
@@ -159,6 +183,38 @@ static void test_counters_by_tag_with_hardening(void **state) {
   }
 }
 
+static int map_bytes(void *ctx, hal_addr_t addr, hal_size_t size, unsigned flags, void **host) {
+  (void)ctx;
+  (void)size;
+  (void)flags;
+  *host = bytes + (addr - 0x100000);
+  return 0;
+}
+
+/* A region whose blocks zcmem_malloc maps one by one. */
+static void test_counters_by_tag_of_mapped_blocks(void **state) {
+  static uint64_t counters[2 * ZCMEM_TAG_BYTES / 8];
+  const struct zcmem_region_ops ops = {.map = map_bytes};
+  struct zcmem_region_config region = plain_region("dram", 0x100000, 64 * KB);
+  (void)state;
+  region.max_blocks = 64;
+  region.flags = ZCMEM_REGION_COHERENT;
+  region.ops = &ops;
+  struct zcmem_hal *hal = made_of(&region, 0);
+  assert_ok(zcmem_malloc_set_hal(hal));
+  assert_ok(zcmem_hal_count_tags(hal, 0, counters, sizeof counters));
+  for (int i = 0; i < 10; i++) {
+    unsigned char *ptr = zcmem_malloc(ZCMEM_KIND_DRAM, 500);
+    assert_non_null(ptr);
+    assert_ok(zcmem_mem_set_tag(hal, 0x100000 + (hal_addr_t)(ptr - bytes), 9));
+    zcmem_free(ZCMEM_KIND_DRAM, ptr);
+  }
+  struct zcmem_tag_stats of = tag_figures(hal, 9);
+  assert_true(of.counted == 1 && of.live == 0 && of.peak == 512);
+  assert_ok(zcmem_malloc_set_hal(NULL));
+  assert_int_equal(zcmem_hal_destroy(hal), 0);
+}
+
 /* Blocks that get a tag although zcmem_malloc or a buffer made them. */
 static void test_counters_by_tag_of_other_owners(void **state) {
   static uint64_t counters[2 * ZCMEM_TAG_BYTES / 8];
@@ -195,7 +251,11 @@ static void test_counters_by_tag_of_other_owners(void **state) {
 
 static void test_figures_of_an_older_program_are_a_part(void **state) {
   struct zcmem_hal *hal = one_region(0);
-  uint64_t older[4][3]; /* struct_bytes, tag and counted, used: the structure as it may once have been */
+  struct { /* as it may once have been */
+    size_t struct_bytes;
+    uint32_t tag, counted;
+    uint64_t used;
+  } older[4];
   struct zcmem_free_stats free_stats;
   uint32_t count = 0;
   (void)state;
@@ -203,17 +263,15 @@ static void test_figures_of_an_older_program_are_a_part(void **state) {
   for (uint32_t i = 0; i < 3; i++) {
     assert_ok(zcmem_mem_pin(hal, taken(hal, 100, 3 - i)));
   }
-  older[0][0] = sizeof older[0];
+  older[0].struct_bytes = sizeof older[0];
   assert_ok(zcmem_hal_tag_stats(hal, 0, (struct zcmem_tag_stats *)(void *)older, 3, &count));
   assert_int_equal(count, 3);
   for (uint32_t i = 0; i < 3; i++) {
-    uint32_t tag;
-    memcpy(&tag, &older[i][1], sizeof tag);
-    assert_int_equal(older[i][0], sizeof older[0]);
-    assert_int_equal(tag, i + 1);
-    assert_int_equal(older[i][2], 1);
+    assert_int_equal(older[i].struct_bytes, sizeof older[0]);
+    assert_int_equal(older[i].tag, i + 1);
+    assert_int_equal(older[i].used, 1);
   }
-  assert_int_equal(older[3][0], UINT64_C(0x5a5a5a5a5a5a5a5a));
+  assert_int_equal(older[3].used, UINT64_C(0x5a5a5a5a5a5a5a5a));
   memset(&free_stats, 0x5a, sizeof free_stats);
   free_stats.struct_bytes = offsetof(struct zcmem_free_stats, largest);
   assert_ok(zcmem_hal_free_stats(hal, 0, &free_stats));
@@ -227,7 +285,9 @@ int main(void) {
       cmocka_unit_test(test_counters_by_tag),
       cmocka_unit_test(test_counters_by_tag_see_every_free),
       cmocka_unit_test(test_counters_by_tag_with_hardening),
+      cmocka_unit_test(test_counters_by_tag_begin_late),
       cmocka_unit_test(test_counters_by_tag_of_other_owners),
+      cmocka_unit_test(test_counters_by_tag_of_mapped_blocks),
       cmocka_unit_test(test_figures_of_an_older_program_are_a_part),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

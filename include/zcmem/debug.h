@@ -47,7 +47,7 @@ ZCMEM_API enum zcmem_status zcmem_mem_alloc_tagged(struct zcmem_hal *hal, uint32
 /*
  * From now on keeps counters by tag in the region: the peak, and what was refused for which reason, for the first
  * bytes / ZCMEM_TAG_BYTES tags that come (never for tag 0); of a further one nothing is kept. They begin with the
- * blocks that are live now. `memory`, aligned to 8 bytes, stays the caller's and must outlive the HAL, or its use:
+ * blocks that are live now. `memory`, aligned as for uint64_t, stays the caller's and must outlive the HAL, or its use:
  * given NULL, or other memory, the region lets it go, and what was counted is forgotten.
  *
  * OK. EINVAL iff hal is NULL, there is no such region, processes share it, it has handles (ZCMEM_REGION_HANDLES), or
@@ -81,7 +81,7 @@ struct zcmem_tag_stats {
  * Zombies count as what they were. Of an older program, whose structure is smaller, the first bytes of each are filled.
  *
  * OK: *count tags are there. EINVAL iff a pointer is NULL, there is no such region, or capacity is not 0 and
- * tags[0].struct_bytes is larger than this version's, no multiple of 8, or has no room for `counted`. ENOMEM iff there
+ * tags[0].struct_bytes is larger than this version's, not aligned, or has no room for `counted`. ENOMEM iff there
  * are more than `capacity` tags; what is in the array then means nothing. ELOCK.
  * Cost: O(blocks * log(capacity)) in one hold of the region's lock, and each new tag moves those above it. Magazines
  * wait meanwhile, and keep what they have.
