@@ -56,6 +56,15 @@ void zcmem__depot_hint(struct zcmem__depot *depot, uint32_t start, uint32_t id) 
   ZCMEM__PUT64(bucket[0], (uint64_t)start << 32 | id);
 }
 
+void zcmem__depot_forget(struct zcmem__depot *depot, uint32_t start) {
+  uint64_t *bucket = depot->hints + zcmem__hint_bucket(start, depot->hint_shift);
+  for (int i = 0; i < 2; i++) {
+    if (bucket[i] >> 32 == start) {
+      ZCMEM__PUT64(bucket[i], 0u);
+    }
+  }
+}
+
 /* ---------------------------------------------------------------------------------------- blocks in and out -- */
 
 void zcmem__depot_release(struct zcmem__region *region, uint32_t id) {

@@ -70,6 +70,9 @@ ZCMEM__INLINE size_t zcmem__hint_bucket(uint32_t quantum, uint32_t shift) {
 /* Remembers where a block is. */
 void zcmem__depot_hint(struct zcmem__depot *depot, uint32_t start, uint32_t id);
 
+/* Forgets it, so that the block's free comes by the lock. A live block gets no other hint. */
+void zcmem__depot_forget(struct zcmem__depot *depot, uint32_t start);
+
 /* Gives a cached block, which nobody has a ticket of any more, back to the heap. */
 void zcmem__depot_release(struct zcmem__region *region, uint32_t id);
 

@@ -75,9 +75,11 @@ enum zcmem_status zcmem__guarded_free(struct zcmem__region *region, hal_addr_t a
   if (status != ZCMEM_OK) {
     return status;
   }
+  const struct zcmem__tally_block block = zcmem__tally_before(&region->tally, region->heap, addr);
   zcmem__atomic_change(&region->version);
   status = zcmem__guard_free(region->guard, addr, generation, how, &freed);
   zcmem__atomic_changed(&region->version);
+  zcmem__tally_freed(&region->tally, block, status);
   poisons = poisons && status == ZCMEM_OK && !freed.deferred;
   if (!poisons) {
     zcmem__mem_count_free(region, status, freed.deferred);

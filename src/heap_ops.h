@@ -75,11 +75,11 @@ ZCMEM__HOT bool zcmem__heap_rest_quick(const struct zcmem__index_quick *quick, u
 }
 
 /*
- * The blocks that start at `from` or behind it, free ones too, in the order of addresses; how many: at most `most`, and
- * 0 from the heap's end on.
+ * The blocks that start at `from` or behind it, free ones too, in the order of addresses, and whose each is (the number
+ * in its generation; 0 of one that is not live): how many, at most `most`, and 0 from the heap's end on.
  */
 uint32_t zcmem__heap_list(const struct zcmem_heap *heap, hal_addr_t from, struct zcmem_block_info *infos,
-                          uint32_t most);
+                          uint8_t *owners, uint32_t most);
 
 /* Bytes that are not free. */
 ZCMEM__INLINE hal_size_t zcmem__heap_in_use(const struct zcmem_heap *heap) {

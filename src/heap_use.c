@@ -83,13 +83,16 @@ enum zcmem_status zcmem_heap_walk(const struct zcmem_heap *heap,
 }
 
 uint32_t zcmem__heap_list(const struct zcmem_heap *heap, hal_addr_t from, struct zcmem_block_info *infos,
-                          uint32_t most) {
+                          uint8_t *owners, uint32_t most) {
   uint32_t id = holder(heap, from), count = 0;
   if (id != ZCMEM__NIL && zcmem__heap_addr(heap, zcmem__block_const(heap, id)->start) < from) {
     id = next_of(heap, id);
   }
   for (; id != ZCMEM__NIL && count < most; id = next_of(heap, id)) {
-    fill_info(heap, id, &infos[count++]);
+    fill_info(heap, id, &infos[count]);
+    bool is_owned = infos[count].state == ZCMEM_BLOCK_LIVE || infos[count].state == ZCMEM_BLOCK_ZOMBIE;
+    uint32_t generation = ZCMEM__GET(zcmem__block_const(heap, id)->generation);
+    owners[count++] = (uint8_t)(is_owned ? generation >> ZCMEM__OWNER_SHIFT : 0);
   }
   return count;
 }

@@ -152,6 +152,12 @@ void zcmem__keep_resume(struct zcmem__region *region) {
     zcmem__magazines_restore(region);
   }
 }
+
+void zcmem__keep_notice(struct zcmem__region *region, hal_addr_t addr) {
+  if (region->depot != NULL) {
+    zcmem__depot_forget(region->depot, (uint32_t)((addr - region->first) / region->quantum));
+  }
+}
 #else
 void zcmem__keep_open(struct zcmem_hal *hal) {
   (void)hal;
@@ -201,5 +207,10 @@ enum zcmem_status zcmem__keep_settle(struct zcmem__region *region, bool give_bac
 
 void zcmem__keep_resume(struct zcmem__region *region) {
   (void)region;
+}
+
+void zcmem__keep_notice(struct zcmem__region *region, hal_addr_t addr) {
+  (void)region;
+  (void)addr;
 }
 #endif

@@ -40,4 +40,7 @@ uint64_t zcmem__keep_destroy(struct zcmem_hal *hal, struct zcmem__region *region
 enum zcmem_status zcmem__keep_settle(struct zcmem__region *region, bool give_back);
 void zcmem__keep_resume(struct zcmem__region *region);
 
+/* With the lock held: from now on the live block that starts at addr is freed with the lock, not into a magazine. */
+void zcmem__keep_notice(struct zcmem__region *region, hal_addr_t addr);
+
 #endif

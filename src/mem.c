@@ -90,20 +90,42 @@ static ZCMEM__NOINLINE enum zcmem_status alloc_plain(struct zcmem__region *regio
   return end_alloc(region, size, align, addr, status);
 }
 
-/* Ends a free that holds the lock. */
-static enum zcmem_status end_free(struct zcmem__region *region, hal_addr_t addr, bool may_defer,
-                                  enum zcmem_status status) {
+/* Ends a free that holds the lock, of what was this block before. */
+ZCMEM__INLINE enum zcmem_status end_counted(struct zcmem__region *region, hal_addr_t addr, bool may_defer,
+                                            enum zcmem_status status, struct zcmem__tally_block block) {
   bool deferred = false;
   if (ZCMEM__UNLIKELY(status == ZCMEM_EBUSY && may_defer)) {
     status = zcmem_heap_free_deferred(region->heap, addr, &deferred);
   }
   zcmem__atomic_changed(&region->version);
+  zcmem__tally_freed(&region->tally, block, status);
   zcmem__mem_count_free(region, status, deferred);
   if (ZCMEM__UNLIKELY(zcmem__record_on(region))) {
     return zcmem__record_free_and_drop(region, status, addr, deferred);
   }
   zcmem__lock_drop(&region->lock);
   return status;
+}
+
+/* The same of one that is not counted by its tag. */
+static ZCMEM__NOINLINE enum zcmem_status end_free(struct zcmem__region *region, hal_addr_t addr, bool may_defer,
+                                                  enum zcmem_status status) {
+  return end_counted(region, addr, may_defer, status, (struct zcmem__tally_block){0, 0});
+}
+
+/* With the lock held: a free in a region that counts by tag. */
+static ZCMEM__NOINLINE enum zcmem_status free_counted(struct zcmem__region *region, hal_addr_t addr, bool may_defer,
+                                                      struct zcmem__magazines *mine) {
+  const struct zcmem__tally_block block = zcmem__tally_look(region->heap, addr);
+  zcmem__atomic_change(&region->version);
+#ifdef ZCMEM__MAGAZINES
+  enum zcmem_status status =
+      mine != NULL ? zcmem__magazines_spill(region, mine, addr) : zcmem__heap_free_own(region->heap, addr);
+#else
+  enum zcmem_status status = zcmem__heap_free_own(region->heap, addr);
+  (void)mine;
+#endif
+  return end_counted(region, addr, may_defer, status, block);
 }
 
 /* Into the heap. */
@@ -114,6 +136,9 @@ static ZCMEM__NOINLINE enum zcmem_status free_plain(struct zcmem__region *region
   enum zcmem_status status = zcmem__region_take(region);
   if (ZCMEM__UNLIKELY(status != ZCMEM_OK)) {
     return status;
+  }
+  if (ZCMEM__UNLIKELY(region->tally.entries != NULL)) {
+    return free_counted(region, addr, may_defer, NULL);
   }
   zcmem__atomic_change(&region->version);
   return end_free(region, addr, may_defer, zcmem__heap_free_own(region->heap, addr));
@@ -172,6 +197,10 @@ ZCMEM__INLINE enum zcmem_status free_missed(struct zcmem__region *region, struct
   if (mine != NULL && mine->resting > 0) {
     zcmem__magazines_rest(region, mine);
     mine = NULL;
+  }
+  if (ZCMEM__UNLIKELY(region->tally.entries != NULL)) {
+    zcmem__atomic_changed(&region->version);
+    return free_counted(region, addr, may_defer, mine);
   }
   status = mine == NULL ? zcmem__heap_free_own(region->heap, addr) : zcmem__magazines_spill(region, mine, addr);
   return end_free(region, addr, may_defer, status);
@@ -390,12 +419,24 @@ static enum zcmem_status see_kept(struct zcmem__region *region, hal_addr_t addr,
 }
 #endif
 
+/* With the lock held: what a resize did to the tag's figures. */
+static ZCMEM__NOINLINE void tally_resize(struct zcmem__region *region, hal_addr_t addr,
+                                         struct zcmem__tally_block before, enum zcmem_status status) {
+  if (status == ZCMEM_OK) {
+    zcmem__tally_leave(&region->tally, before.tag, before.size);
+    zcmem__tally_enter(&region->tally, before.tag, zcmem__tally_look(region->heap, addr).size, false);
+  } else {
+    zcmem__tally_refuse(&region->tally, before.tag, status);
+  }
+}
+
 enum zcmem_status zcmem_mem_resize(struct zcmem_hal *hal, hal_addr_t addr, hal_size_t size) {
   struct zcmem__region *region = NULL;
   enum zcmem_status status = lock_region_of(hal, addr, &region);
   if (status != ZCMEM_OK) {
     return status;
   }
+  const struct zcmem__tally_block before = zcmem__tally_before(&region->tally, region->heap, addr);
   status = resize_locked(region, addr, size);
   if (status == ZCMEM_ELOCK) {
     return status;
@@ -412,6 +453,9 @@ enum zcmem_status zcmem_mem_resize(struct zcmem_hal *hal, hal_addr_t addr, hal_s
   }
 #endif
   zcmem__region_note_alloc(region, status, &region->stats.resizes);
+  if (ZCMEM__UNLIKELY(before.tag != 0)) {
+    tally_resize(region, addr, before, status);
+  }
   uint32_t sequence = zcmem__record_sequence(region);
   zcmem__lock_drop(&region->lock);
   zcmem__record_ranged(region, ZCMEM_EVENT_RESIZE, status, addr, size, sequence);

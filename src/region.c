@@ -87,6 +87,7 @@ enum zcmem_status zcmem__region_init(struct zcmem__region *region, const struct 
     region->guard = &region->hardening;
   }
   region->recorded = false;
+  region->tally = (struct zcmem__tally){.entries = NULL};
   memset(&region->stats, 0, sizeof region->stats);
   memset(&region->moved, 0, sizeof region->moved);
   return ZCMEM_OK;
@@ -288,9 +289,11 @@ enum zcmem_status zcmem__region_let_go(struct zcmem__region *region, hal_addr_t 
   status = zcmem__region_end_locked(region, addr);
   if (status == ZCMEM_OK && free_it) {
     bool deferred = false;
+    const struct zcmem__tally_block block = zcmem__tally_before(&region->tally, region->heap, addr);
     zcmem__atomic_change(&region->version);
     enum zcmem_status freed = free_locked(region, addr, &deferred);
     zcmem__atomic_changed(&region->version);
+    zcmem__tally_freed(&region->tally, block, freed);
     if (freed == ZCMEM_OK) { /* else, ENOENT: somebody has freed it already, deferred */
       region->stats.deferred_frees += deferred;
       region->stats.frees += !deferred;

@@ -20,6 +20,7 @@
 #include "heap_ops.h"
 #include "lock.h"
 #include "moved.h"
+#include "tally.h"
 #include <stdalign.h>
 #include <zcmem/heap.h>
 
@@ -46,6 +47,7 @@ struct zcmem__shared {
   struct zcmem__atomic_u32 *version;
   uint32_t *uses; /* changes only when the process becomes another one, in fork */
   struct zcmem__lock lock;
+  uint32_t (*pid_of)(const struct zcmem__shared *shared, uint32_t owner); /* of a block; 0: nobody's, or everybody's */
 };
 
 /* How addresses of a region are translated, where the quick ways will do. */
@@ -91,6 +93,7 @@ struct zcmem__region {
   struct zcmem_region_stats stats; /* the counters; the members from in_use on but peak are filled in when asked for */
   bool recorded;                   /* magazines are revoked as long as it is */
   struct zcmem__lock lock;
+  struct zcmem__tally tally;
   struct zcmem__guard hardening;
   struct zcmem__moved_lines moved; /* by transfers that took no lock: to be added to the stats */
 };

@@ -137,12 +137,19 @@ static void test_figures_by_tag(void **state) {
   uint32_t count = 77;
   hal_addr_t blocks[5];
   (void)state;
+  tags[0].struct_bytes = sizeof tags[0];
   assert_status(zcmem_hal_tag_stats(NULL, 0, tags, 3, &count), ZCMEM_EINVAL);
   assert_status(zcmem_hal_tag_stats(hal, 2, tags, 3, &count), ZCMEM_EINVAL);
   assert_status(zcmem_hal_tag_stats(hal, 0, NULL, 3, &count), ZCMEM_EINVAL);
   assert_status(zcmem_hal_tag_stats(hal, 0, tags, 3, NULL), ZCMEM_EINVAL);
   assert_ok(zcmem_hal_tag_stats(hal, 0, tags, 0, &count));
   assert_int_equal(count, 0);
+  const size_t wrong[] = {0, sizeof tags[0] + 8, sizeof tags[0] - 2, offsetof(struct zcmem_tag_stats, counted)};
+  for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+    tags[0].struct_bytes = wrong[i];
+    assert_status(zcmem_hal_tag_stats(hal, 0, tags, 3, &count), ZCMEM_EINVAL);
+  }
+  tags[0].struct_bytes = sizeof tags[0];
   blocks[0] = taken(hal, 100, 9);
   blocks[1] = taken(hal, 1000, 3);
   blocks[2] = taken(hal, 0, 0);
@@ -154,10 +161,13 @@ static void test_figures_by_tag(void **state) {
   count = 77;
   assert_status(zcmem_hal_tag_stats(hal, 0, tags, 2, &count), ZCMEM_ENOMEM);
   assert_int_equal(count, 77);
+  tags[0].struct_bytes = sizeof tags[0];
   assert_ok(zcmem_hal_tag_stats(hal, 0, tags, 3, &count));
   assert_int_equal(count, 3);
   const struct zcmem_tag_stats wanted[3] = {
-      {0, 0, 1, 128, 0, 128}, {3, 0, 1, 1024, 1000, 1024}, {9, 1, 2, 512, 400, 384}};
+      {.tag = 0, .used = 0, .live = 1, .in_use = 128, .requested = 0, .largest = 128},
+      {.tag = 3, .used = 0, .live = 1, .in_use = 1024, .requested = 1000, .largest = 1024},
+      {.tag = 9, .used = 1, .live = 2, .in_use = 512, .requested = 400, .largest = 384}};
   for (int i = 0; i < 3; i++) {
     assert_int_equal(tags[i].tag, wanted[i].tag);
     assert_int_equal(tags[i].used, wanted[i].used);
@@ -165,6 +175,9 @@ static void test_figures_by_tag(void **state) {
     assert_int_equal(tags[i].in_use, wanted[i].in_use);
     assert_int_equal(tags[i].requested, wanted[i].requested);
     assert_int_equal(tags[i].largest, wanted[i].largest);
+    assert_int_equal(tags[i].struct_bytes, sizeof tags[i]);
+    assert_int_equal(tags[i].peak, wanted[i].in_use); /* nothing is kept: as far as anybody knows */
+    assert_int_equal(tags[i].counted + tags[i].allocations + tags[i].failed_space, 0);
   }
   assert_ok(zcmem_mem_unpin(hal, blocks[3]));
   for (int i = 0; i < 3; i++) {
@@ -277,19 +290,19 @@ static void test_dump_lists_every_block(void **state) {
       "{\"type\":\"region\",\"index\":0,\"name\":\"dram\",\"kind\":1,\"base\":\"0x100000\",\"size\":65536,"
       "\"quantum\":128,\"max_blocks\":400,\"mapped\":false}\n"
       "{\"type\":\"block\",\"region\":0,\"offset\":0,\"size\":384,\"requested\":300,\"state\":\"live\",\"tag\":5,"
-      "\"pins\":0,\"transfers\":0}\n"
+      "\"pins\":0,\"transfers\":0,\"owner\":0,\"pid\":0}\n"
       "{\"type\":\"block\",\"region\":0,\"offset\":384,\"size\":128,\"requested\":0,\"state\":\"free\",\"tag\":0,"
-      "\"pins\":0,\"transfers\":0}\n"
+      "\"pins\":0,\"transfers\":0,\"owner\":0,\"pid\":0}\n"
       "{\"type\":\"block\",\"region\":0,\"offset\":512,\"size\":128,\"requested\":0,\"state\":\"zombie\","
-      "\"tag\":4294967295,\"pins\":1,\"transfers\":0}\n"
+      "\"tag\":4294967295,\"pins\":1,\"transfers\":0,\"owner\":0,\"pid\":0}\n"
       "{\"type\":\"block\",\"region\":0,\"offset\":640,\"size\":64896,\"requested\":0,\"state\":\"free\",\"tag\":0,"
-      "\"pins\":0,\"transfers\":0}\n"
+      "\"pins\":0,\"transfers\":0,\"owner\":0,\"pid\":0}\n"
       "{\"type\":\"end\",\"region\":0,\"blocks\":4,\"live\":2,\"in_use\":512,\"requested\":300,\"available\":65024,"
       "\"largest\":64896,\"fragmentation\":1968,\"changed\":false}\n"
       "{\"type\":\"region\",\"index\":1,\"name\":\"msmc\",\"kind\":2,\"base\":\"0x900000\",\"size\":8192,"
       "\"quantum\":128,\"max_blocks\":16,\"mapped\":false}\n"
       "{\"type\":\"block\",\"region\":1,\"offset\":0,\"size\":8192,\"requested\":0,\"state\":\"free\",\"tag\":0,"
-      "\"pins\":0,\"transfers\":0}\n"
+      "\"pins\":0,\"transfers\":0,\"owner\":0,\"pid\":0}\n"
       "{\"type\":\"end\",\"region\":1,\"blocks\":1,\"live\":0,\"in_use\":0,\"requested\":0,\"available\":8192,"
       "\"largest\":8192,\"fragmentation\":0,\"changed\":false}\n");
   assert_ok(zcmem_mem_unpin(hal, third));

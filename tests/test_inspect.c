@@ -3,6 +3,8 @@
 #define _GNU_SOURCE
 #include "shm_fixture.h"
 
+#include <zcmem/debug.h>
+
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -241,6 +243,26 @@ static void a_pipe_keeps_it_from_nothing(void **state) {
   assert_int_equal(unlink(path), 0);
 }
 
+static int keep_text(void *ctx, const char *text, size_t bytes) {
+  char *to = ctx;
+  assert_true(strlen(to) + bytes < 4096);
+  strncat(to, text, bytes);
+  return 0;
+}
+
+static void it_dumps_what_a_process_would(void **state) {
+  (void)state;
+  char printed[4096], arguments[128], wanted[4096] = "";
+  struct zcmem_shm *shm = make_some(NULL), *other = shm_again(shm);
+  (void)snprintf(arguments, sizeof arguments, "--dump /proc/%ld/fd/%d", (long)getpid(), zcmem_shm_fd(shm));
+  assert_int_equal(run(arguments, printed, sizeof printed), 0);
+  assert_ok(zcmem_hal_dump(zcmem_shm_hal(other), keep_text, wanted));
+  assert_string_equal(printed, wanted);
+  assert_int_equal(run("--dump --json /a", printed, sizeof printed), 2);
+  assert_ok(zcmem_shm_close(other));
+  assert_ok(zcmem_shm_close(shm));
+}
+
 static void what_it_cannot_print(void **state) {
   (void)state;
   char printed[4096], arguments[1200];
@@ -261,6 +283,8 @@ int main(int argc, char **argv) {
                                      cmocka_unit_test(it_waits_for_no_lock_and_leaves_no_trace),
                                      cmocka_unit_test(it_prints_what_is_left_of_damaged_ones),
                                      cmocka_unit_test(a_pipe_keeps_it_from_nothing),
+  const struct CMUnitTest tests[] = {cmocka_unit_test(it_prints_an_area), cmocka_unit_test(it_reads_a_file_of_the_dead),
+                                     cmocka_unit_test(it_dumps_what_a_process_would),
                                      cmocka_unit_test(what_it_cannot_print)};
   if (argc != 2) {
     fprintf(stderr, "usage: test_inspect ZCMEM-INSPECT\n");

@@ -258,6 +258,47 @@ static void blocks_have_owners(void **state) {
   assert_ok(zcmem_shm_close(a));
 }
 
+static char dumped[8192];
+
+static int keep_text(void *ctx, const char *text, size_t bytes) {
+  size_t *used = ctx;
+  assert_true(*used + bytes < sizeof dumped);
+  memcpy(dumped + *used, text, bytes);
+  *used += bytes;
+  dumped[*used] = '\0';
+  return 0;
+}
+
+static void a_dump_names_owners(void **state) {
+  (void)state;
+  struct zcmem_shm *a = shm_make(NULL, 4), *b = shm_again(a);
+  const char *const owners[] = {"\"state\":\"live\",\"tag\":0,\"pins\":0,\"transfers\":0,\"owner\":1,\"pid\":%u}",
+                                "\"state\":\"live\",\"tag\":0,\"pins\":1,\"transfers\":0,\"owner\":2,\"pid\":%u}",
+                                "\"state\":\"live\",\"tag\":0,\"pins\":0,\"transfers\":0,\"owner\":255,\"pid\":0}"};
+  size_t used = 0;
+  (void)shm_alloc(a, 1000);
+  assert_ok(zcmem_mem_pin(zcmem_shm_hal(b), shm_alloc(b, 1)));
+  assert_ok(zcmem_shm_share(a, shm_alloc(a, 1)));
+  assert_ok(zcmem_hal_dump(zcmem_shm_hal(a), keep_text, &used));
+  for (int i = 0; i < 3; i++) {
+    char line[160];
+    (void)snprintf(line, sizeof line, owners[i], (unsigned)getpid());
+    assert_non_null(strstr(dumped, line));
+  }
+  assert_non_null(strstr(dumped, "\"state\":\"free\",\"tag\":0,\"pins\":0,\"transfers\":0,\"owner\":0,\"pid\":0}"));
+  assert_ok(zcmem_shm_close(b));
+  assert_ok(zcmem_shm_close(a));
+}
+
+/* What one process counts another one would not see. */
+static void tags_are_not_counted(void **state) {
+  static uint64_t memory[ZCMEM_TAG_BYTES / 8];
+  (void)state;
+  struct zcmem_shm *a = shm_make(NULL, 4);
+  assert_status(zcmem_hal_count_tags(zcmem_shm_hal(a), 0, memory, sizeof memory), ZCMEM_EINVAL);
+  assert_ok(zcmem_shm_close(a));
+}
+
 static void closing_leaves_blocks_for_a_reap(void **state) {
   (void)state;
   struct zcmem_shm *a = shm_make(NULL, 4), *b = shm_again(a);
@@ -447,6 +488,8 @@ int main(void) {
       cmocka_unit_test(two_regions_that_overlap_are_refused),
       cmocka_unit_test(uses_belong_to_their_process),
       cmocka_unit_test(blocks_have_owners),
+      cmocka_unit_test(a_dump_names_owners),
+      cmocka_unit_test(tags_are_not_counted),
       cmocka_unit_test(closing_leaves_blocks_for_a_reap),
       cmocka_unit_test(what_a_child_of_fork_leaves_is_reaped),
       cmocka_unit_test(a_zombie_that_only_the_dead_used_becomes_free),
