@@ -208,7 +208,7 @@ def test(place, name, limit):
     """'' if the test passes, else how it ended."""
     arguments = []
     if name == 'invariants':
-        arguments = [os.path.join(ROOT, 'src/heap_check.c')]
+        arguments = [os.path.join(ROOT, 'src', name) for name in ['heap_check.c', 'heap_check_bins.c']]
     elif name == 'steps':
         arguments = sorted(glob.glob(ROOT + '/bench/traces/*.ztrace'))[:2]
     environment = dict(os.environ, LD_LIBRARY_PATH=place.path, **ENVIRONMENT.get(name, {}))
