@@ -262,6 +262,13 @@ static void test_blocks_of_malloc(void **state) {
   unsigned char *bytes = zcmem_malloc(ZCMEM_KIND_DRAM, 100);
   assert_non_null(bytes);
   memset(bytes, 0x3c, 100);
+  /* An alignment that host and device do not share would need a block in a place of its own. */
+  size_t align = 2 * QUANTUM;
+  while (((uintptr_t)dram.memory - BASE) % align == 0) {
+    align *= 2;
+  }
+  assert_null(zcmem_aligned_alloc(ZCMEM_KIND_DRAM, align, 100));
+  assert_int_equal(stats_now().live, 1);
   bytes = zcmem_realloc(ZCMEM_KIND_DRAM, bytes, 900);
   assert_non_null(bytes);
   hal_addr_t behind = block_of(1);
@@ -300,6 +307,9 @@ static void test_configs(void **state) {
   config.red_zone = sizeof other; /* nothing would be left */
   assert_status(add(&config), ZCMEM_EINVAL);
   config.red_zone = 1;
+  config.quantum = 100; /* no power of two: it is the heap that says so */
+  assert_status(add(&config), ZCMEM_EINVAL);
+  config.quantum = 0;
   config.host = NULL;
   assert_status(add(&config), ZCMEM_EINVAL);
   config.red_zone = 0;

@@ -92,6 +92,11 @@ static void of_a_live_area(void **state) {
   assert_status(zcmem_shm_snapshot_take(zcmem_shm_fd(shm), NULL), ZCMEM_EINVAL);
   assert_status(zcmem_shm_snapshot_take(-1, &snapshot), ZCMEM_EIO);
   assert_status(zcmem_shm_snapshot_open(NULL, &snapshot), ZCMEM_EINVAL);
+  assert_status(zcmem_shm_snapshot_open("/any", NULL), ZCMEM_EINVAL);
+  assert_status(zcmem_shm_snapshot_open("/no/name", &snapshot), ZCMEM_EINVAL);
+  assert_status(zcmem_shm_snapshot_get_region(NULL, 0, &(struct zcmem_shm_snapshot_region){.largest = 0}),
+                ZCMEM_EINVAL);
+  assert_status(zcmem_shm_snapshot_get_process(NULL, 1, &(struct zcmem_shm_process){.slot = 0}), ZCMEM_EINVAL);
   assert_status(zcmem_shm_snapshot_open("/no-area-of-this-name", &snapshot), ZCMEM_ENOENT);
   assert_ok(zcmem_shm_close(shm));
 }
