@@ -346,6 +346,24 @@ static void test_dump_of_many_blocks_and_of_a_region_that_ends_at_2_64(void **st
   assert_int_equal(zcmem_hal_destroy(hal), 256);
 }
 
+/* The last piece is full, and behind it is nothing: which is found out by looking there. */
+static void test_dump_of_a_full_region(void **state) {
+  const struct zcmem_hal_config config = {.name = "device", .max_regions = 1};
+  struct zcmem_region_config region = plain_region("r", BASE, 64 * 128);
+  struct zcmem_hal *hal = NULL;
+  (void)state;
+  region.max_blocks = 64;
+  assert_ok(zcmem_hal_create(&config, &region, 1, &hal));
+  for (int i = 0; i < 64; i++) {
+    (void)taken(hal, 128, 0);
+  }
+  memset(&text, 0, sizeof text);
+  assert_ok(zcmem_hal_dump(hal, append, &text));
+  assert_int_equal(lines_with("\"type\":\"block\""), 64);
+  assert_int_equal(lines_with("\"blocks\":64,\"live\":64,\"in_use\":8192,"), 1);
+  assert_int_equal(zcmem_hal_destroy(hal), 64);
+}
+
 static void test_a_writer_that_fails_ends_the_dump(void **state) {
   struct zcmem_hal *hal = two_regions(0);
   hal_addr_t addr = 0;
@@ -742,6 +760,7 @@ int main(void) {
       cmocka_unit_test(test_free_blocks_by_size),
       cmocka_unit_test(test_dump_lists_every_block),
       cmocka_unit_test(test_dump_of_many_blocks_and_of_a_region_that_ends_at_2_64),
+      cmocka_unit_test(test_dump_of_a_full_region),
       cmocka_unit_test(test_a_writer_that_fails_ends_the_dump),
       cmocka_unit_test(test_names_of_any_bytes),
       cmocka_unit_test(test_blocks_that_change_while_they_are_written),
