@@ -542,6 +542,39 @@ static void test_a_buffers_own_memory_is_told(void **state) {
 }
 
 /* What magazines keep is given back, nothing goes by unseen, and afterwards they work again; also in a new region. */
+/* Where pointer and address are not aligned alike, what is allocated, given back and taken anew is told as such. */
+static void test_an_aligned_block_of_malloc_is_told(void **state) {
+  const struct zcmem_hal_config config = {.name = "device", .max_regions = 1};
+  struct fake_region near;
+  const struct zcmem_region_config region = fake_region_open(&near, FAKE_HOST, "near", (hal_addr_t)1 << 32, 64 * KB);
+  struct zcmem_hal *hal = NULL;
+  hal_addr_t addr = 0;
+  hal_size_t remaining = 0;
+  size_t align = 256;
+  (void)state;
+  memset(&record, 0, sizeof record);
+  seen = 0;
+  assert_ok(zcmem_hal_create(&config, &region, 1, &hal));
+  assert_ok(zcmem_malloc_set_hal(hal));
+  assert_ok(zcmem_hal_set_recorder(hal, &recorder));
+  while ((uintptr_t)near.memory % align == 0) {
+    align *= 2;
+  }
+  void *ptr = zcmem_aligned_alloc(ZCMEM_KIND_DRAM, align, 100);
+  assert_non_null(ptr);
+  assert_int_equal((uintptr_t)ptr % align, 0);
+  assert_ok(zcmem_mem_device(hal, ptr, &addr, &remaining));
+  const hal_addr_t whole = told(ZCMEM_EVENT_ALLOC, ZCMEM_OK, record.events[0].addr, 100 + align - 128)->addr;
+  (void)told(ZCMEM_EVENT_FREE, ZCMEM_OK, whole, 0);
+  assert_int_equal(told(ZCMEM_EVENT_ALLOC, ZCMEM_OK, addr, 100)->align, align);
+  assert_ok(zcmem_hal_set_recorder(hal, NULL));
+  zcmem_free(ZCMEM_KIND_DRAM, ptr);
+  assert_int_equal(seen, record.count);
+  assert_ok(zcmem_malloc_set_hal(NULL));
+  assert_int_equal(zcmem_hal_destroy(hal), 0);
+  fake_region_close(&near);
+}
+
 static void test_magazines_rest_while_a_recorder_is_set(void **state) {
   struct zcmem_hal_config config = {.name = "d", .max_regions = 2, .flags = ZCMEM_HAL_MAGAZINES};
   struct zcmem_region_config region = plain_region("r", BASE, 64 * KB), other = plain_region("s", 0x900000, 64 * KB);
@@ -766,6 +799,7 @@ int main(void) {
       cmocka_unit_test(test_blocks_that_change_while_they_are_written),
       cmocka_unit_test(test_a_recorder_is_told_of_every_call),
       cmocka_unit_test(test_a_buffers_own_memory_is_told),
+      cmocka_unit_test(test_an_aligned_block_of_malloc_is_told),
       cmocka_unit_test(test_magazines_rest_while_a_recorder_is_set),
       cmocka_unit_test(test_regions_with_hardening_are_recorded_too),
       cmocka_unit_test(test_regions_that_are_added_are_recorded_too),

@@ -331,6 +331,26 @@ static void test_configs(void **state) {
   close_hardened(0);
 }
 
+static void test_nothing_to_look_at(void **state) {
+  struct zcmem_damage damage = {.count = 9};
+  (void)state;
+  open_hardened(0, 0, 0);
+  assert_ok(zcmem_hal_check_guards(hal, 0, true, &damage));
+  assert_int_equal(damage.count, 0);
+  close_hardened(0);
+}
+
+/* Without the lock nothing is looked at, and nothing told. */
+static void test_a_check_without_the_lock(void **state) {
+  struct zcmem_damage damage = {.count = 9};
+  (void)state;
+  open_hardened(0, ZONE, 0);
+  fake.fail_lock_in = 1;
+  assert_status(zcmem_hal_check_guards(hal, 0, true, &damage), ZCMEM_ELOCK);
+  assert_int_equal(damage.count, 9);
+  close_hardened(0);
+}
+
 static void test_no_magazines(void **state) {
   (void)state;
   const struct zcmem_hal_config config = {.name = "device", .max_regions = 1, .flags = ZCMEM_HAL_MAGAZINES};
@@ -359,6 +379,8 @@ int main(void) {
       cmocka_unit_test(test_batches),
       cmocka_unit_test(test_blocks_of_malloc),
       cmocka_unit_test(test_configs),
+      cmocka_unit_test(test_nothing_to_look_at),
+      cmocka_unit_test(test_a_check_without_the_lock),
       cmocka_unit_test(test_no_magazines),
   };
   return cmocka_run_group_tests_name("red zones", tests, NULL, NULL);

@@ -291,6 +291,29 @@ static void fork_with_lock_lost(void *ctx) {
   SHM_REQUIRE(zcmem_hal_destroy(hal) == 0);
 }
 
+static void hear_nothing(void *ctx, const struct zcmem_event *event) {
+  *(uint64_t *)ctx += event->size;
+}
+
+/* As long as a recorder is set magazines are revoked once more, in the child, too. */
+static void fork_while_recorded(void *ctx) {
+  static uint64_t heard;
+  static const struct zcmem_recorder recorder = {.event = hear_nothing, .ctx = &heard};
+  struct zcmem_hal *hal = open_hal();
+  int status = -1;
+  (void)ctx;
+  SHM_REQUIRE(use_hal(hal) > 0 && zcmem_hal_set_recorder(hal, &recorder) == ZCMEM_OK);
+  pid_t child = fork();
+  SHM_REQUIRE(use_hal(hal) == 0 && heard > 0);
+  SHM_REQUIRE(zcmem_hal_set_recorder(hal, NULL) == ZCMEM_OK);
+  SHM_REQUIRE(zcmem__atomic_acquire(&zcmem__hal_region(hal, 0)->revoked) == 0 && use_hal(hal) > 0);
+  SHM_REQUIRE(zcmem_hal_destroy(hal) == 0);
+  if (child == 0) {
+    child_exit(0);
+  }
+  SHM_REQUIRE(child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
 /* A thread that ends while its region's lock fails leaves its blocks to whoever needs the space. */
 static void *end_without_lock(void *hal) {
   SHM_REQUIRE(use_hal(hal) > 0);
@@ -342,6 +365,7 @@ static void die_with_a_ruin(void *ctx) {
   struct zcmem_shm *shm = ctx;
   SHM_REQUIRE(zcmem__shm_slots_enter(shm) && zcmem__shm_lock_take(&shm->part[0]) == ZCMEM_OK);
   shm->part[0].shared.heap->magic = 0;
+  shm->part[0].shared.heap->next_id = UINT32_MAX - 15u; /* more descriptors than there are */
   (void)raise(SIGKILL);
 }
 
@@ -446,6 +470,7 @@ static const struct trial trials[] = {
     {"fork: the lock of the mappings", fork_with_lock_lost, 3},
     {"fork: the lock of a region", fork_with_lock_lost, 4},
     {"fork: the lock of the last region", fork_with_lock_lost, 5},
+    {"fork: nothing fails, while a recorder is set", fork_while_recorded, 0},
 #endif
     {"shared: pthread_atfork", areas_need_the_handler, 0},
     {"shared: a heap that cannot be repaired", not_repairable, 0},
