@@ -295,8 +295,10 @@ static void blocks_beyond_the_most_are_dropped(void **state) {
   hal_addr_t addr = 0;
   (void)state;
   size_t bytes = zcmem_heap_bytes(&config);
-  void *memory = aligned_alloc(64, (bytes + 63) / 64 * 64);
+  unsigned char *memory = aligned_alloc(64, (bytes + 63) / 64 * 64 + 64), behind[64];
   assert_non_null(memory);
+  memset(behind, 0xa5, sizeof behind); /* what is no image stays as it is */
+  memcpy(memory + bytes, behind, sizeof behind);
   assert_ok(zcmem_heap_init(memory, bytes, &config, &heap));
   for (unsigned i = 0; i < 3; i++) {
     assert_ok(zcmem_heap_alloc(heap, 100, 1, &addr));
@@ -308,6 +310,7 @@ static void blocks_beyond_the_most_are_dropped(void **state) {
   hole->slack = 0;
   assert_status(zcmem_heap_repair(memory, bytes, NULL, 0, NULL), ZCMEM_ECORRUPT);
   assert_ok(zcmem_heap_repair(memory, bytes, NULL, ZCMEM_REPAIR_DAMAGED, &info));
+  assert_memory_equal(memory + bytes, behind, sizeof behind);
   assert_int_equal(info.live, 3);
   assert_int_equal(info.dropped, 1);
   assert_ok(zcmem_heap_check(heap));
