@@ -121,7 +121,9 @@ static void test_makes_room_before_a_request_fails(void **state) {
   assert_ok(zcmem_mem_free(hal, addrs[3]));
   assert_int_equal(block_of(1), addrs[3]); /* no descriptor, no byte but that block's */
   free_all_but(addrs, QUANTA, 0);
+  unsigned calls = fake.lock_calls;
   addr = block_of(QUANTA * QUANTUM);
+  assert_int_equal(fake.lock_calls - calls, 2); /* many leave in one hold of the lock */
   assert_int_equal(hal->regions[0].guard->quarantine.blocks, 0);
   assert_ok(zcmem_mem_free(hal, addr));
   for (unsigned i = 0; i < QUANTA; i++) {

@@ -326,7 +326,15 @@ static void test_configs(void **state) {
   config.flags = ZCMEM_REGION_POISON;
   ops.invalidate = (int (*)(void *, hal_addr_t, hal_size_t, void *))(uintptr_t)1; /* never called */
   assert_status(add(&config), ZCMEM_EINVAL);
+  ops.flush = ops.invalidate;
+  ops.invalidate = NULL;
+  assert_status(add(&config), ZCMEM_EINVAL);
   config.flags |= ZCMEM_REGION_COHERENT;
+  assert_ok(add(&config));
+  close_hardened(0);
+  open_hardened(0, ZONE, 0); /* nobody has to flush where there is nothing to flush */
+  ops.flush = NULL;
+  config.flags = ZCMEM_REGION_POISON;
   assert_ok(add(&config));
   close_hardened(0);
 }
