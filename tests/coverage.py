@@ -41,7 +41,7 @@ def build_and_run():
                 os.remove(os.path.join(directory, name))
     environment = dict(os.environ, ZCMEM_TEST_DEPTH=os.environ.get('ZCMEM_TEST_DEPTH', '-1'))
     need('meson', 'test', '-C', BUILD, '--no-rebuild', '--no-suite', 'headers', '--no-suite', 'abi', '--no-suite',
-         'structure', '-t', '5', '--quiet', '--print-errorlogs', env=environment)
+         'structure', '-t', '20', '--quiet', '--print-errorlogs', env=environment)
 
 
 def measure():

@@ -218,11 +218,14 @@ static void test_fill_of_every_size_and_pattern(void **state) {
   static unsigned char plain[4096];
   (void)state;
   hal_addr_t addr = alloc(FAKE_HOST, 4200);
-  for (int kind = 0; kind < 3; kind++) { /* noise; equal bytes; equal bytes but the last */
+  for (int kind = 0; kind < 4; kind++) { /* noise; equal bytes; equal bytes but the last; every second byte equal */
     for (size_t p = 0; p < sizeof pattern_sizes / sizeof *pattern_sizes; p++) {
       const unsigned char *pattern = kind == 0 ? noise : plain;
       memset(plain, 0x5a, sizeof plain);
       plain[pattern_sizes[p] - 1] ^= kind == 2 ? 1 : 0;
+      for (size_t i = 1; kind == 3 && i < sizeof plain; i += 2) {
+        plain[i] = 0x5b;
+      }
       for (size_t size = 1; size <= 4100; size += 1 + size / 9 + size % 3) {
         unsigned char *at = fake_at(&regions[FAKE_HOST], addr + size % 9);
         memset(fake_at(&regions[FAKE_HOST], addr), 0x44, 4200);
