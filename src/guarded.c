@@ -38,6 +38,9 @@ enum zcmem_status zcmem__guarded_alloc(struct zcmem__region *region, hal_size_t 
   if (room == ZCMEM_ELOCK) {
     return ZCMEM_ELOCK;
   }
+  if (lacks_room(status) && size > region->grantable) { /* whatever the quarantine keeps */
+    status = ZCMEM_ENOSPC;
+  }
   zcmem__region_note_alloc(region, status, &region->stats.allocations);
   zcmem__lock_drop(&region->lock);
   if (status == ZCMEM_OK) {

@@ -157,7 +157,18 @@ enum zcmem_status zcmem_shm_snapshot_open(const char *name, struct zcmem_shm_sna
   }
   int fd = shm_open(name, O_RDONLY | O_NONBLOCK, 0); /* a pipe of that name, which anybody may make, keeps nobody */
   if (fd < 0) {
-    return errno == ENOENT ? ZCMEM_ENOENT : errno == EINVAL ? ZCMEM_EINVAL : ZCMEM_EIO;
+    switch (errno) {
+    case ENOENT:
+      return ZCMEM_ENOENT;
+    case EINVAL:
+      return ZCMEM_EINVAL;
+    case EMFILE:
+    case ENFILE:
+    case ENOMEM:
+      return ZCMEM_ENOMEM;
+    default:
+      return ZCMEM_EIO;
+    }
   }
   enum zcmem_status status = zcmem_shm_snapshot_take(fd, snapshot);
   (void)close(fd);

@@ -81,21 +81,36 @@ static void end_thread(void *value) {
 /* ------------------------------------------------------------------------------------------------------------ fork --
  */
 
+/* A lock that fails stays with who has it. The child does not have that thread, so there it is lost. */
+static void hold(struct zcmem__lock *lock) {
+  lock->forking = zcmem__lock_take(lock) == ZCMEM_OK;
+}
+
+static void let_go(struct zcmem__lock *lock, bool child) {
+  if (lock->forking) {
+    lock->forking = false;
+    zcmem__lock_drop(lock);
+  } else if (child) {
+    lock->ops = &zcmem__lock_lost;
+  }
+}
+
 /*
  * All locks are taken and all magazines left, so that the child, where no other thread goes on, finds all in order;
  * also the locks of regions that have no magazines.
  */
 static void hold_region(struct zcmem__region *region) {
-  if (zcmem__lock_take(&region->lock) == ZCMEM_OK && region->depot != NULL) {
+  hold(&region->lock);
+  if (region->lock.forking && region->depot != NULL) {
     zcmem__magazines_revoke(region);
   }
 }
 
 static void let_go_region(struct zcmem__region *region) {
-  if (region->depot != NULL) {
+  if (region->lock.forking && region->depot != NULL) {
     zcmem__magazines_restore(region);
   }
-  zcmem__lock_drop(&region->lock);
+  let_go(&region->lock, false);
 }
 
 /*
@@ -118,44 +133,49 @@ static void inherit_region(struct zcmem__region *region) {
       zcmem__atomic_publish(&at->state, ZCMEM__BARRIER_IDLE);
     }
   }
-  let_go_region(region);
+  if (region->lock.forking) {
+    let_go_region(region);
+  } else { /* nobody enters magazines of a heap that another thread may have been changing */
+    let_go(&region->lock, true);
+  }
 }
 
 static void before_fork(void) {
   (void)pthread_mutex_lock(&registry);
   for (struct zcmem_hal *hal = hals; hal != NULL; hal = hal->next) {
-    (void)zcmem__lock_take(&hal->adding);
-    (void)zcmem__lock_take(&hal->map.lock);
+    hold(&hal->adding);
+    hold(&hal->map.lock);
     for_regions(hal, hold_region);
   }
 }
 
-static void after_fork(void (*call)(struct zcmem__region *region)) {
+static void after_fork(void (*call)(struct zcmem__region *region), bool child) {
   for (struct zcmem_hal *hal = hals; hal != NULL; hal = hal->next) {
     for_regions(hal, call);
-    zcmem__lock_drop(&hal->map.lock);
-    zcmem__lock_drop(&hal->adding);
+    let_go(&hal->map.lock, child);
+    let_go(&hal->adding, child);
   }
   (void)pthread_mutex_unlock(&registry);
 }
 
 static void after_fork_in_parent(void) {
-  after_fork(let_go_region);
+  after_fork(let_go_region, false);
 }
 
 static void after_fork_in_child(void) {
   for (struct zcmem_hal *hal = hals; hal != NULL; hal = hal->next) {
     zcmem__context_inherit(hal);
   }
-  after_fork(inherit_region);
+  after_fork(inherit_region, true);
 }
 
 /* ------------------------------------------------------------------------------------------------------------ open --
  */
 
 static void set_up(void) {
-  have_key = pthread_key_create(&key, end_thread) == 0;
-  (void)pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+  /* A thread without a destructor could not give back what it has, and a child of fork not find out whose that is. */
+  have_key = pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) == 0 &&
+             pthread_key_create(&key, end_thread) == 0;
 }
 
 void zcmem__thread_open(struct zcmem_hal *hal) {

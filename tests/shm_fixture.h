@@ -6,6 +6,7 @@
 #ifndef ZCMEM_TESTS_SHM_FIXTURE_H
 #define ZCMEM_TESTS_SHM_FIXTURE_H
 
+#include "child.h"
 #include "unit.h"
 #include <signal.h>
 #include <string.h>
@@ -88,19 +89,12 @@ static inline int shm_child(void (*run)(void *ctx), void *ctx) {
   assert_true(pid >= 0);
   if (pid == 0) {
     run(ctx);
-    _exit(0);
+    child_exit(0);
   }
   assert_int_equal(waitpid(pid, &status, 0), pid);
   return status;
 }
 
-/* An assertion for children, which are not CMocka's. */
-#define SHM_REQUIRE(condition)                                                                                         \
-  do {                                                                                                                 \
-    if (!(condition)) {                                                                                                \
-      fprintf(stderr, "%s:%d: process %ld: not so: %s\n", __FILE__, __LINE__, (long)getpid(), #condition);             \
-      _exit(1);                                                                                                        \
-    }                                                                                                                  \
-  } while (0)
+#define SHM_REQUIRE CHILD_REQUIRE
 
 #endif

@@ -13,6 +13,9 @@
 
 #define NOBODY 65534u /* a user without rights */
 
+#include "heap_ops.h"
+#include "shm_lock.h"
+
 static const char *program;
 
 /* What the program prints, and how it ends. */
@@ -76,6 +79,47 @@ static void it_prints_an_area(void **state) {
   assert_ok(zcmem_shm_unlink(name));
   assert_ok(zcmem_shm_close(shm));
   assert_int_equal(run(name, printed, sizeof printed), 1);
+}
+
+/* A region with a name that no terminal should get, in the middle of a change, with a zombie and a transfer. */
+static void it_prints_what_is_odd(void **state) {
+  (void)state;
+  char printed[8192], arguments[128];
+  const struct zcmem_region_config region = {
+      .name = "a\"\\\x1b\xff", .kind = ZCMEM_KIND_DRAM, .base = NEAR_BASE, .size = NEAR_BYTES, .max_blocks = 8};
+  const struct zcmem_shm_config config = {.max_processes = 2, .regions = &region, .region_count = 1};
+  struct zcmem_shm *shm = NULL;
+  assert_ok(zcmem_shm_create(&config, &shm));
+  hal_addr_t used = shm_alloc(shm, 200), doomed = shm_alloc(shm, 300);
+  struct zcmem_heap *heap = shm->part[0].shared.heap;
+  assert_ok(zcmem_heap_begin_transfer(heap, used, 1, NULL));
+  shm->part[0].uses[zcmem__heap_find(heap, used) / ZCMEM__ID] += ZCMEM__TRANSFER;
+  assert_ok(zcmem_mem_pin(zcmem_shm_hal(shm), doomed));
+  assert_ok(zcmem_mem_free_deferred(zcmem_shm_hal(shm), doomed));
+  heap->free_quanta--; /* as if somebody were in the middle */
+  (void)snprintf(arguments, sizeof arguments, "--blocks /proc/%ld/fd/%d", (long)getpid(), zcmem_shm_fd(shm));
+  assert_int_equal(run(arguments, printed, sizeof printed), 0);
+  assert_non_null(strstr(printed, "region 0 \"a\"\\\\x1b\\xff\": kind 1"));
+  assert_non_null(strstr(printed, "; was in the middle of a change, and is shown as a repair leaves it\n"));
+  assert_non_null(strstr(printed, "  zombies: 1 blocks, 384 bytes\n"));
+  assert_non_null(strstr(printed, "256 bytes, live, 200 requested, of process 1, 1 transfers\n"));
+  (void)snprintf(arguments, sizeof arguments, "--json --blocks /proc/%ld/fd/%d", (long)getpid(), zcmem_shm_fd(shm));
+  assert_int_equal(run(arguments, printed, sizeof printed), 0);
+  assert_non_null(strstr(printed, "{\"name\": \"a\\u0022\\u005c\\u001b\\u00ff\", \"kind\": 1"));
+  assert_non_null(strstr(printed, "\"whole\": false,\n"));
+  assert_non_null(strstr(printed, "{\"owner\": \"zombies\", \"blocks\": 1, \"bytes\": 384}"));
+  heap->free_quanta++;
+  assert_ok(zcmem_shm_check(shm));
+  assert_ok(zcmem_shm_close(shm));
+}
+
+static void it_cannot_write(void **state) {
+  (void)state;
+  char printed[256], arguments[128];
+  struct zcmem_shm *shm = make_some(NULL);
+  (void)snprintf(arguments, sizeof arguments, "/proc/%ld/fd/%d >/dev/full", (long)getpid(), zcmem_shm_fd(shm));
+  assert_int_equal(run(arguments, printed, sizeof printed), 1);
+  assert_ok(zcmem_shm_close(shm));
 }
 
 static void it_reads_a_file_of_the_dead(void **state) {
@@ -278,12 +322,13 @@ static void what_it_cannot_print(void **state) {
 
 int main(int argc, char **argv) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(it_prints_an_area),
+                                     cmocka_unit_test(it_prints_what_is_odd),
+                                     cmocka_unit_test(it_cannot_write),
                                      cmocka_unit_test(it_reads_a_file_of_the_dead),
                                      cmocka_unit_test(it_reads_what_may_only_be_read),
                                      cmocka_unit_test(it_waits_for_no_lock_and_leaves_no_trace),
                                      cmocka_unit_test(it_prints_what_is_left_of_damaged_ones),
                                      cmocka_unit_test(a_pipe_keeps_it_from_nothing),
-  const struct CMUnitTest tests[] = {cmocka_unit_test(it_prints_an_area), cmocka_unit_test(it_reads_a_file_of_the_dead),
                                      cmocka_unit_test(it_dumps_what_a_process_would),
                                      cmocka_unit_test(what_it_cannot_print)};
   if (argc != 2) {

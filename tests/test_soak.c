@@ -9,6 +9,7 @@
 #define _POSIX_C_SOURCE 200809L
 #endif
 
+#include "child.h"
 #include "unit.h"
 #include <zcmem/zcmem.h>
 
@@ -315,7 +316,7 @@ static void fork_once(void) {
         }
       }
     }
-    _exit(zcmem_hal_check(hal) == ZCMEM_OK ? 0 : 3);
+    child_exit(zcmem_hal_check(hal) == ZCMEM_OK ? 0 : 3);
   }
   assert_true(child > 0);
   assert_int_equal(waitpid(child, &status, 0), child);

@@ -174,9 +174,10 @@ extern ZCMEM_API const struct zcmem_lock_ops zcmem_lock_pthread;
  * without the lock. In hosted builds for 64-bit machines, with an allocator and zcmem_lock_pthread; elsewhere the flag
  * does nothing. What is kept is live for no call. Before a request fails that the region could hold, all of it is given
  * back, also what other threads keep; but it has had its say in where other blocks lie, see below. A thread that ends
- * gives back what it has; fork leaves both processes a HAL in order. No call is to be made from a signal handler that
- * interrupts another one. Blocks are kept, and handed out up to an eighth larger than asked for, while a quarter of the
- * region behind its last block is free; where it is not, allocations and frees go to the heap, as without magazines.
+ * gives back what it has; fork leaves both processes a HAL in order (where a lock fails at that moment, the child's
+ * calls that need it answer ELOCK). No call is to be made from a signal handler that interrupts another one. Blocks are
+ * kept, and handed out up to an eighth larger than asked for, while a quarter of the region behind its last block is
+ * free; where it is not, allocations and frees go to the heap, as without magazines.
  * What a program gains depends on how soon it asks again for the sizes that it frees; where it does not, they rest.
  * bench/FIGURES.md has figures.
  */

@@ -215,7 +215,7 @@ struct zcmem_shm_snapshot_region {
 /*
  * Takes it from a file descriptor open for reading, which stays the caller's. OK: *snapshot is it. EINVAL iff snapshot
  * is NULL. EIO iff it could not be read. EBUSY, ECORRUPT: as zcmem_shm_open; ECORRUPT also iff a heap cannot be
- * repaired. ENOMEM iff host memory ran out. Memory and cost: the images of all regions.
+ * repaired. ENOMEM iff host memory, or file descriptors, ran out. Memory and cost: the images of all regions.
  */
 ZCMEM_API enum zcmem_status zcmem_shm_snapshot_take(int fd, struct zcmem_shm_snapshot **snapshot);
 
