@@ -58,9 +58,9 @@ void zcmem__depot_hint(struct zcmem__depot *depot, uint32_t start, uint32_t id) 
 
 void zcmem__depot_forget(struct zcmem__depot *depot, uint32_t start) {
   uint64_t *bucket = depot->hints + zcmem__hint_bucket(start, depot->hint_shift);
-  for (int i = 0; i < 2; i++) {
+  for (uint32_t i = 0; i < ZCMEM__HINTS; i++) {
     if (bucket[i] >> 32 == start) {
-      ZCMEM__PUT64(bucket[i], 0u);
+      ZCMEM__PUT64(bucket[i], UINT64_MAX << 32); /* no block starts there; 0 would look like the first place */
     }
   }
 }

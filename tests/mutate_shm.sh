@@ -12,8 +12,8 @@ cd "$work"
 changes='
 shm_lock.c:s/^  forget_uses(part);$//:a use stays in the table of a block that is free
 shm_lock.c:s/0, uses_for_repair, part, NULL)/0, NULL, NULL, NULL)/:repair believes the counts of uses in the blocks
-shm_lock.c:s/if (!recover(part) || /if (/:who takes the lock of the dead repairs nothing
-shm_lock.c:s/ || pthread_mutex_consistent(part->mutex) != 0) {/) {/:the lock is not made consistent after a repair
+shm_lock.c:s/^    recover(part);$//:who takes the lock of the dead repairs nothing
+shm_lock.c:s/^    (void)pthread_mutex_consistent(part->mutex);$//:the lock is not made consistent after a repair
 shm_lock.c:s/^  ZCMEM__PUT(part->shared.heap->owner, .*$//:blocks belong to who had the lock before
 shm_slots.c:s/^    (void)pthread_mutex_consistent(&shm->area->mutex);$//:the lock of the slots is not made consistent
 shm_own.c:s/^  ZCMEM__PUT(block->use, state | zcmem__shm_uses(part, id));$//:a reap ends uses in the table alone

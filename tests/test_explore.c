@@ -9,7 +9,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { MOST = 128 };
+enum { MOST = 256 };
 
 static void test_scenario(void **state) {
   struct explore_sum sum = explore(*state);

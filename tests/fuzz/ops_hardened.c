@@ -303,6 +303,7 @@ static void sum_tags(void) {
     of->in_use += h.blocks[i].whole;
     of->requested += h.blocks[i].size;
   }
+  tags[0].struct_bytes = sizeof tags[0];
   assert_status(zcmem_hal_tag_stats(h.hal, 0, tags, capacity, &count), some > capacity ? ZCMEM_ENOMEM : ZCMEM_OK);
   for (uint32_t i = 0; i < count; i++) {
     const struct zcmem_tag_stats *of = &want[tags[i].tag];
