@@ -235,7 +235,7 @@ enum zcmem_status zcmem_heap_free(struct zcmem_heap *heap, hal_addr_t addr) {
 
 #if UINTPTR_MAX > UINT32_MAX
 enum zcmem_status zcmem__heap_free_own(struct zcmem_heap *heap, hal_addr_t addr) {
-  return free_block(heap, addr, heap->shared != ZCMEM__SHARED_MANY);
+  return free_block(heap, addr, heap->shared < ZCMEM__SHARED_MANY);
 }
 #endif
 

@@ -57,7 +57,7 @@ static bool check_header(struct checker *check, size_t bytes) {
   if (heap->undo_id != ZCMEM__NIL) {
     return fail(check, "I1: a resize was interrupted: zcmem_heap_repair undoes it");
   }
-  return (heap->shared <= ZCMEM__SHARED_MANY && (heap->owner & ZCMEM__GENERATION) == 0) ||
+  return (heap->shared <= ZCMEM__SHARED_PROCESSES && (heap->owner & ZCMEM__GENERATION) == 0) ||
          fail(check, "I1: a reserved field is not 0");
 }
 
@@ -65,7 +65,7 @@ static bool check_header(struct checker *check, size_t bytes) {
  * block of no bytes. */
 static bool check_live(struct checker *check, const struct zcmem__block *block, uint64_t *slack) {
   uint32_t use = ZCMEM__GET(block->use); /* transfers may come and go meanwhile */
-  if (use == ZCMEM__CACHED) {
+  if (zcmem__use_cached(use)) {
     return check->heap->shared != ZCMEM__SHARED_NOT || fail(check, "I4: a cached block in a heap without magazines");
   }
   if ((use & ZCMEM__STATE) != ZCMEM__LIVE && (use & ZCMEM__STATE) != ZCMEM__ZOMBIE) {
@@ -122,7 +122,8 @@ static bool check_chain(struct checker *check) {
   if (at != heap->at.quanta || link != ZCMEM__NIL || sentinel->prev != before) {
     return fail(check, "I2: the chain does not end where the heap ends");
   }
-  return (free_quanta == heap->free_quanta && slack == heap->slack && check->free_blocks == heap->free_blocks &&
+  return (free_quanta == heap->free_quanta &&
+          (slack == heap->slack || heap->shared == ZCMEM__SHARED_PROCESSES) && check->free_blocks == heap->free_blocks &&
           check->blocks - check->free_blocks == heap->live) ||
          fail(check, "I9: a counter differs from what it counts");
 }

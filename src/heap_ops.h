@@ -62,6 +62,12 @@ ZCMEM__HOT bool zcmem__heap_extent(const struct zcmem_heap *heap, hal_addr_t any
 uint32_t zcmem__heap_list(const struct zcmem_heap *heap, hal_addr_t from, struct zcmem_block_info *infos,
                           uint32_t most);
 
+/*
+ * Sums up the slack of all live blocks, where it is not kept up to date (ZCMEM__SHARED_PROCESSES); of what magazines
+ * keep all is slack.
+ */
+void zcmem__heap_count_slack(struct zcmem_heap *heap);
+
 /* Bytes that are not free. */
 ZCMEM__INLINE hal_size_t zcmem__heap_in_use(const struct zcmem_heap *heap) {
   return zcmem__heap_bytes_of(heap, heap->at.quanta - heap->free_quanta);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "keep.h"
+#include "seize.h"
 #include "thread.h"
 
 #define SHARE_DEFAULT 32u /* of 256 */
@@ -8,6 +9,17 @@
 
 bool zcmem__keep_valid(const struct zcmem_region_config *config) {
   return config->magazine_share <= SHARE_MOST || config->magazine_share == ZCMEM_MAGAZINE_NONE;
+}
+
+/* What other processes keep: given back, if that is to be, and no slack. */
+static void settle_others(struct zcmem__region *region, bool give_back) {
+  if (region->shared == NULL || !give_back) {
+    return;
+  }
+  zcmem__atomic_change(&region->version);
+  (void)zcmem__seize_all(region->shared, false);
+  zcmem__atomic_changed(&region->version);
+  zcmem__heap_count_slack(region->heap);
 }
 
 #ifdef ZCMEM__MAGAZINES
@@ -44,7 +56,11 @@ void zcmem__keep_free(struct zcmem_hal *hal, const struct zcmem_region_config *c
 
 void zcmem__keep_init(struct zcmem__region *region, const struct zcmem_region_config *config, void *depot) {
   if (depot != NULL) {
-    region->serial = zcmem__thread_serial();
+    if (region->shared == NULL) {
+      region->serial = zcmem__thread_serial();
+    } else {
+      region->shared->serial = zcmem__thread_serial();
+    }
     zcmem__depot_init(depot, region, config->magazine_share == 0 ? SHARE_DEFAULT : config->magazine_share,
                       zcmem__magazines_share);
   }
@@ -65,11 +81,15 @@ uint64_t zcmem__keep_destroy(struct zcmem_hal *hal, struct zcmem__region *region
 }
 
 enum zcmem_status zcmem__keep_settle(struct zcmem__region *region, bool give_back) {
+  settle_others(region, give_back);
   if (region->depot == NULL) {
     return ZCMEM_OK;
   }
   zcmem__magazines_revoke(region);
-  while (give_back) {
+  if (region->shared != NULL && zcmem__atomic_acquire(region->shared->seized) != region->depot->seized) {
+    zcmem__magazines_forget(region);
+  }
+  while (give_back && region->shared == NULL) {
     zcmem__atomic_change(&region->version);
     give_back = zcmem__magazines_drain(region, STEP) == STEP;
     zcmem__atomic_changed(&region->version);
@@ -126,8 +146,7 @@ uint64_t zcmem__keep_destroy(struct zcmem_hal *hal, struct zcmem__region *region
 }
 
 enum zcmem_status zcmem__keep_settle(struct zcmem__region *region, bool give_back) {
-  (void)region;
-  (void)give_back;
+  settle_others(region, give_back);
   return ZCMEM_OK;
 }
 

@@ -82,15 +82,22 @@ static void end_thread(void *value) {
 
 /*
  * All locks are taken and all magazines left, so that the child, where no other thread goes on, finds all in order;
- * also the locks of regions that have no magazines.
+ * also the locks of regions that have no magazines. Not those that processes share: what is in magazines there stays the
+ * parent's, and so does the lock.
  */
 static void hold_region(struct zcmem__region *region) {
+  if (region->shared != NULL) {
+    return;
+  }
   if (zcmem__lock_take(&region->lock) == ZCMEM_OK && region->depot != NULL) {
     zcmem__magazines_revoke(region);
   }
 }
 
 static void let_go_region(struct zcmem__region *region) {
+  if (region->shared != NULL) {
+    return;
+  }
   if (region->depot != NULL) {
     zcmem__magazines_restore(region);
   }
@@ -102,7 +109,7 @@ static void let_go_region(struct zcmem__region *region) {
  * that was just about to enter its own, and would have found them revoked, will not leave them.
  */
 static void inherit_region(struct zcmem__region *region) {
-  zcmem__atomic_publish(&region->revoked, region->recorded ? 2 : 1);
+  zcmem__atomic_publish(&region->revoked, (region->recorded ? 1u : 0u) + (region->shared == NULL ? 1u : 0u));
   for (struct zcmem__magazines *at = region->depot == NULL ? NULL : region->depot->all; at != NULL; at = at->next) {
     if (at->owner != self()) {
       at->owner = NULL;
@@ -111,6 +118,9 @@ static void inherit_region(struct zcmem__region *region) {
       at->emptied = false;
       zcmem__atomic_publish(&at->state, ZCMEM__BARRIER_IDLE);
     }
+  }
+  if (region->shared != NULL && region->depot != NULL) {
+    zcmem__magazines_forget(region);
   }
   let_go_region(region);
 }
@@ -211,10 +221,12 @@ struct zcmem__magazines *zcmem__thread_attach(struct zcmem_hal *hal, struct zcme
     region->depot->all = mine;
     region->depot->threads++;
     zcmem__magazines_set_lone(region, mine, true);
+    zcmem__depot_tell(region);
     zcmem__lock_drop(&region->lock);
   }
-  zcmem__thread_slots[region->serial % ZCMEM__THREAD_SLOTS] =
-      (struct zcmem__thread_slot){.serial = region->serial, .magazines = mine};
+  const uint64_t serial = region->shared == NULL ? region->serial : region->shared->serial;
+  zcmem__thread_slots[serial % ZCMEM__THREAD_SLOTS] =
+      (struct zcmem__thread_slot){.serial = serial, .magazines = mine};
   return mine;
 }
 #else

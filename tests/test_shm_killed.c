@@ -63,7 +63,7 @@ static struct {
   struct log *logs[WORKERS];
   pid_t pids[WORKERS];
   hal_addr_t common[COMMON];
-  uint64_t random, kills, calls, good, done, never;
+  uint64_t random, kills, calls, good, done, never, cached;
 } test;
 static uint64_t seed, kills_wanted;
 
@@ -244,7 +244,7 @@ struct seen {
 
 static bool see(void *ctx, const struct zcmem_block_info *block, const struct zcmem_shm_process *owner) {
   struct seen *seen = ctx;
-  if (owner->pid == seen->pid) {
+  if (owner->pid == seen->pid && block->state != ZCMEM_BLOCK_CACHED) {
     assert_int_equal(owner->state, ZCMEM_SHM_GONE);
     assert_true(seen->count < MOST + 2);
     seen->blocks[seen->count++] = (struct block){.addr = block->addr, .size = block->requested, .pins = block->pins};
@@ -300,6 +300,7 @@ static void judge(const struct log *log, pid_t pid) {
   zcmem_shm_snapshot_close(snapshot);
   assert_ok(zcmem_shm_reap(test.shm, &reaped));
   assert_int_equal(reaped.refused, 0);
+  test.cached += reaped.cached;
   const char *wrong = compare(&ledger, &seen, &reaped);
   if (wrong != NULL && begun == ended + 1) {
     const struct call *call = &log->calls[ended];
@@ -330,9 +331,10 @@ static void end(unsigned worker) {
   judge(test.logs[worker], test.pids[worker]);
 }
 
-static void killed_processes_lose_nothing(void **state) {
-  (void)state;
+static void kill_processes(uint32_t hal_flags) {
   struct zcmem_block_info info;
+  memset(&test, 0, sizeof test);
+  shm_hal_flags = hal_flags;
   test.random = seed;
   test.shm = shm_make(NULL, WORKERS + 2);
   for (unsigned i = 0; i < COMMON; i++) {
@@ -363,15 +365,28 @@ static void killed_processes_lose_nothing(void **state) {
   assert_int_equal(shm_live(test.shm), 0);
   assert_ok(zcmem_shm_check(test.shm));
   assert_ok(zcmem_shm_close(test.shm));
-  print_message(
-      "%llu kills, %llu calls, of which %llu succeeded; %llu were interrupted and are done, %llu never began\n",
-      (unsigned long long)test.kills, (unsigned long long)test.calls, (unsigned long long)test.good,
-      (unsigned long long)test.done, (unsigned long long)test.never);
+  print_message("%llu kills, %llu calls, of which %llu succeeded; %llu were interrupted and are done, %llu never began; "
+                "%llu blocks were in magazines\n",
+                (unsigned long long)test.kills, (unsigned long long)test.calls, (unsigned long long)test.good,
+                (unsigned long long)test.done, (unsigned long long)test.never, (unsigned long long)test.cached);
   assert_true(test.good > test.calls / 2 && test.done + test.never > 0);
+  assert_true((test.cached > 0) == (hal_flags != 0));
+}
+
+static void killed_processes_lose_nothing(void **state) {
+  (void)state;
+  kill_processes(0);
+}
+
+/* Of what they have in magazines, too; and of calls that take no lock. */
+static void killed_processes_with_magazines_lose_nothing(void **state) {
+  (void)state;
+  kill_processes(ZCMEM_HAL_MAGAZINES);
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(killed_processes_lose_nothing)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(killed_processes_lose_nothing),
+                                     cmocka_unit_test(killed_processes_with_magazines_lose_nothing)};
   seed = env_number("ZCMEM_TEST_SEED", 0x6b696c);
   kills_wanted = env_number("ZCMEM_TEST_OPS", DEFAULT_KILLS);
   print_message("ZCMEM_TEST_SEED=0x%llx ZCMEM_TEST_OPS=%llu\n", (unsigned long long)seed,

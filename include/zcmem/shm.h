@@ -59,6 +59,7 @@ struct zcmem_shm_config {
   const struct zcmem_region_config *regions; /* image must be NULL; neither host nor ops: the area has the memory.
                                                 Flags: COHERENT and UNCHECKED; no hardening */
   uint32_t region_count;                     /* 1 ... 64 */
+  uint32_t hal_flags;                        /* of the creator's HAL: ZCMEM_HAL_MAGAZINES, or 0 */
 };
 
 /* How a process reaches a region whose memory is not in the area. */
@@ -77,6 +78,7 @@ struct zcmem_shm_open_config {
   uint32_t max_mappings;                 /* of this process's HAL */
   const struct zcmem_shm_access *access; /* of the regions whose memory is not in the area; others have none */
   uint32_t access_count;                 /* of these */
+  uint32_t hal_flags;                    /* of this process's HAL: ZCMEM_HAL_MAGAZINES, or 0 */
 };
 
 /*
@@ -168,6 +170,7 @@ struct zcmem_shm_reaped {
   uint64_t pins;      /* that had not ended */
   uint64_t transfers; /*   and transfers, mappings on demand and buffers */
   uint32_t refused;   /* blocks of processes that are gone which others use: they stay, for a later reap */
+  uint32_t cached;    /* blocks, not among the above, that were in magazines and are free now */
 };
 
 /*
