@@ -116,7 +116,7 @@ static enum zcmem_status take_all_drained(struct zcmem__region *region, const st
   }
   if (region->shared != NULL) {
     zcmem__atomic_change(&region->version);
-    const bool seized = zcmem__seize_all(region->shared, false) > 0;
+    const bool seized = zcmem__seize_all(region->shared) > 0;
     zcmem__atomic_changed(&region->version);
     return seized ? take_all(region, items, order, count) : status;
   }

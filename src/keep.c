@@ -17,7 +17,7 @@ static void settle_others(struct zcmem__region *region, bool give_back) {
     return;
   }
   zcmem__atomic_change(&region->version);
-  (void)zcmem__seize_all(region->shared, false);
+  (void)zcmem__seize_all(region->shared);
   zcmem__atomic_changed(&region->version);
   zcmem__heap_count_slack(region->heap);
 }

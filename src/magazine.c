@@ -253,7 +253,7 @@ static void tick(struct zcmem__region *region, struct zcmem__magazines *magazine
 /* Adds to what the trial comes to. */
 static void count(struct zcmem__magazines *magazines, uint32_t slow) {
   magazines->slow += slow;
-  if (magazines->slow < (magazines->region->depot->threads > 1 ? TRIAL_SHARED : TRIAL)) {
+  if (magazines->slow < (zcmem__depot_threads(magazines->region) > 1 ? TRIAL_SHARED : TRIAL)) {
     return;
   }
   if ((magazines->allocations - magazines->quick + magazines->given) * TRIAL_GAIN < magazines->slow) {

@@ -258,6 +258,10 @@ ZCMEM__INLINE bool zcmem__magazines_pop_shared(struct zcmem__magazines *magazine
                                                        addr))) {
       magazine->used |= ZCMEM__USED_POP;
       magazines->allocations++;
+      if (ZCMEM__LIKELY(magazine->count > 0)) { /* a swap has to wait for the line; it can be here by then */
+        __builtin_prefetch(zcmem__block(magazines->heap, magazines->ticket[magazine->first + magazine->count - 1u].id),
+                           1);
+      }
       return true;
     }
   }

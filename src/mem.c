@@ -64,7 +64,7 @@ static bool kept_behind(struct zcmem__region *region, hal_addr_t addr) {
 static enum zcmem_status alloc_seized(struct zcmem__region *region, hal_size_t size, hal_size_t align,
                                       hal_addr_t *addr, enum zcmem_status status) {
   zcmem__atomic_change(&region->version);
-  if (size <= region->grantable && zcmem__seize_all(region->shared, false) > 0) {
+  if (size <= region->grantable && zcmem__seize_all(region->shared) > 0) {
     status = zcmem_heap_alloc(region->heap, size, align, addr);
   }
   zcmem__atomic_changed(&region->version);
@@ -378,7 +378,7 @@ static enum zcmem_status resize_seized(struct zcmem__region *region, hal_addr_t 
   /* What is kept elsewhere counts as free, too: is it too little, or only not behind the block? */
   if (status == ZCMEM_ENOSPC && size <= region->grantable) {
     zcmem__atomic_change(&region->version);
-    seized = zcmem__seize_all(region->shared, false) > 0;
+    seized = zcmem__seize_all(region->shared) > 0;
     zcmem__atomic_changed(&region->version);
     status = seized ? resize_locked(region, addr, size) : status;
   }

@@ -44,7 +44,7 @@ struct zcmem__shared {
   uint32_t *uses; /* changes only when the process becomes another one, in fork */
   struct zcmem__lock lock;
   struct zcmem__atomic_u32 *seized; /* how often everything was taken out of all magazines */
-  struct zcmem__kept *kept;         /* of each process, by slot - 1; under the lock */
+  struct zcmem__kept *kept;         /* of each process, by slot; 0: of all together. Under the lock */
   uint32_t slots;
   uint32_t ids;    /* behind the last descriptor, whatever the heap says */
   uint64_t serial; /* what zcmem__region.serial is elsewhere: the fast path of private regions passes this one by */

@@ -21,19 +21,34 @@
 /* All under the lock, with the version odd where blocks may change. */
 
 /* Quanta that the other processes may keep, and threads of all that have magazines. */
-uint64_t zcmem__seize_others(const struct zcmem__shared *shared);
-uint32_t zcmem__seize_threads(const struct zcmem__shared *shared);
+ZCMEM__INLINE uint32_t zcmem__seize_others(const struct zcmem__shared *shared) {
+  const uint32_t slot = ZCMEM__GET(shared->heap->owner) >> ZCMEM__OWNER_SHIFT;
+  return ZCMEM__GET(shared->kept[0].quanta) - (slot == 0 || slot > shared->slots ? 0 : shared->kept[slot].quanta);
+}
+
+ZCMEM__INLINE uint32_t zcmem__seize_threads(const struct zcmem__shared *shared) {
+  return ZCMEM__GET(shared->kept[0].threads);
+}
 
 /*
- * Gives all that is in magazines back to the heap. How many blocks. force: whatever `kept` says. Cost: where somebody
- * may keep something, a look at each descriptor.
+ * Gives all that is in magazines back to the heap. How many blocks. Cost: where somebody may keep something, a look at
+ * each descriptor.
  */
-uint32_t zcmem__seize_all(struct zcmem__shared *shared, bool force);
+uint32_t zcmem__seize_all(struct zcmem__shared *shared);
+
+/*
+ * The same whatever `kept` says, and that is counted anew: after one who died with the lock. He may have been seizing,
+ * and those whose magazines these are do not look for what he left of them any more.
+ */
+void zcmem__seize_recover(struct zcmem__shared *shared);
 
 /* The same with the block `id` alone, if it is in a magazine. */
 bool zcmem__seize_block(struct zcmem_heap *heap, uint32_t id);
 
 /* What this process keeps now. */
 void zcmem__seize_tell(struct zcmem__shared *shared, uint32_t quanta, uint32_t threads);
+
+/* A process has left. */
+void zcmem__seize_leave(struct zcmem__shared *shared, uint32_t slot);
 
 #endif

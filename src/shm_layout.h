@@ -6,7 +6,7 @@
  *      struct zcmem__shm_area     what it is, who is there, each region's lock and version
  *      image of each region       its heap
  *      uses of each region        uint32_t[processes][descriptors]: pins and transfers of each process, as in `use`
- *      kept of each region        struct zcmem__kept[processes]: what each process keeps in magazines (seize.h)
+ *      kept of each region        struct zcmem__kept[1 + processes]: what all and each keep in magazines (seize.h)
  *      memory of each region      where it is host memory
  *
  * The owner of a live block, and of one in a magazine, is a slot's number in the upper bits of its generation

@@ -86,10 +86,7 @@ static bool recover(struct zcmem__shm_part *part) {
   if (zcmem__heap_repair_with(part->shared.heap, part->image_bytes, NULL, 0, uses_for_repair, part, NULL) != ZCMEM_OK) {
     return false;
   }
-  /* The dead may have been emptying the magazines: then those whose they are do not look for the rest any more. */
-  if (part->shared.heap->shared == ZCMEM__SHARED_PROCESSES) {
-    (void)zcmem__seize_all(&part->shared, true);
-  }
+  zcmem__seize_recover(&part->shared);
   zcmem__atomic_changed(&version);
   return true;
 }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "seize.h"
 #include "shm_own.h"
 
 #ifdef ZCMEM__SHM
@@ -161,7 +162,7 @@ static enum zcmem_status reap_part(struct zcmem__shm_part *part, uint32_t slot, 
       free_block_of(part, slot, (uint32_t)next, how, reaped, left);
     }
     if (next >= end) {
-      part->shared.kept[slot - 1] = (struct zcmem__kept){.quanta = 0};
+      zcmem__seize_leave(&part->shared, slot);
     }
     zcmem__atomic_changed(&version);
     zcmem__shm_lock_drop(part);
