@@ -76,6 +76,9 @@ ZCMEM__INLINE hal_size_t zcmem__heap_in_use(const struct zcmem_heap *heap) {
 /* As zcmem_heap_alloc; the answer is the descriptor. */
 enum zcmem_status zcmem__heap_take(struct zcmem_heap *heap, hal_size_t size, hal_size_t align, uint32_t *id);
 
+/* The same of a block for a magazine: CACHED with the store that makes it, so that it never was anybody's. */
+enum zcmem_status zcmem__heap_take_cached(struct zcmem_heap *heap, uint32_t quanta, uint32_t *id);
+
 /*
  * As zcmem_heap_free, of a thread that frees without the lock, too: while no other one does (ZCMEM__SHARED_ONE) it need
  * not swap. All that others do under the lock has to. On hosts whose words are too small for that (magazine.h) there

@@ -296,11 +296,9 @@ static bool give_way(struct zcmem__region *region, struct zcmem__magazines *maga
 static void stock_up(struct zcmem__region *region, struct zcmem__magazines *magazines, uint32_t size) {
   struct zcmem__magazine *magazine = &magazines->of[size];
   uint32_t count = magazine->missed - 1u < STOCK_BLOCKS ? magazine->missed - 1u : STOCK_BLOCKS, id;
-  hal_size_t bytes = zcmem__heap_bytes_of(region->heap, size);
   while (count-- > 0 && may_hold(region, magazines, size) &&
-         zcmem__heap_take(region->heap, bytes, 1, &id) == ZCMEM_OK) {
-    struct zcmem__block *block = zcmem__block(region->heap, id);
-    ZCMEM__PUT(block->use, ZCMEM__CACHED);
+         zcmem__heap_take_cached(region->heap, size, &id) == ZCMEM_OK) {
+    const struct zcmem__block *block = zcmem__block(region->heap, id);
     zcmem__depot_hint(region->depot, block->start, id);
     zcmem__magazines_push(magazines, zcmem__depot_mark(region, block), id, size);
     magazines->slow += TRIAL_GAIN; /* when it is handed out that is no gain */

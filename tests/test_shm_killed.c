@@ -22,9 +22,9 @@
 #define COMMON 3u       /* blocks of the parent's that all processes use */
 #define LONGEST 2000u
 
-enum kind { ALLOC, FREE, RESIZE, PIN, UNPIN, DEFER, SHARE, WRITE, COMMON_PIN, COMMON_UNPIN, KINDS };
-static const char *const names[KINDS] = {"alloc", "free",  "resize", "pin",        "unpin",
-                                         "defer", "share", "write",  "common pin", "common unpin"};
+enum kind { ALLOC, FREE, RESIZE, PIN, UNPIN, DEFER, SHARE, WRITE, COMMON_PIN, COMMON_UNPIN, GREED, KINDS };
+static const char *const names[KINDS] = {"alloc", "free",  "resize",     "pin",          "unpin", "defer",
+                                         "share", "write", "common pin", "common unpin", "greed"};
 
 struct call {
   enum kind kind;
@@ -129,6 +129,9 @@ static void enter(struct ledger *ledger, const struct call *call, hal_addr_t add
 static struct call choose(struct ledger *ledger, uint64_t *random) {
   struct call call = {.kind = (enum kind)random_below(random, KINDS), .size = random_below(random, LONGEST)};
   struct block *block = ledger->count == 0 ? NULL : &ledger->blocks[random_below(random, ledger->count)];
+  if (call.kind == GREED) {
+    return call;
+  }
   if (call.kind == COMMON_PIN || call.kind == COMMON_UNPIN) {
     call.addr = test.common[random_below(random, COMMON)];
     return call;
@@ -174,6 +177,9 @@ static struct answer perform(struct zcmem_shm *shm, const struct call *call) {
     break;
   case SHARE:
     answer.status = zcmem_shm_share(shm, call->addr);
+    break;
+  case GREED: /* there is no room for it, so all magazines are emptied */
+    answer.status = zcmem_mem_alloc(hal, 0, NEAR_BYTES, 1, &answer.addr);
     break;
   default:
     answer.status = zcmem_mem_write(hal, call->addr, bytes, sizeof bytes);
