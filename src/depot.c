@@ -63,10 +63,9 @@ void zcmem__depot_release(struct zcmem__region *region, uint32_t id) {
 }
 
 /* While the lock is held nobody but who has the ticket takes the block out. */
-void zcmem__depot_redeem(struct zcmem__region *region, struct zcmem__ticket ticket) {
+void zcmem__depot_redeem_shared(struct zcmem__region *region, struct zcmem__ticket ticket) {
   const struct zcmem__block *block = zcmem__block(region->heap, ticket.id);
-  if (region->shared == NULL ||
-      (ZCMEM__GET(block->use) == ZCMEM__CACHED && ZCMEM__GET(block->generation) == ticket.start)) {
+  if (ZCMEM__GET(block->use) == ZCMEM__CACHED && ZCMEM__GET(block->generation) == ticket.start) {
     zcmem__depot_release(region, ticket.id);
   }
 }

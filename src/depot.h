@@ -76,7 +76,15 @@ void zcmem__depot_hint(struct zcmem__depot *depot, uint32_t start, uint32_t id);
 void zcmem__depot_release(struct zcmem__region *region, uint32_t id);
 
 /* The same with the block of a ticket, unless another process has seized it. */
-void zcmem__depot_redeem(struct zcmem__region *region, struct zcmem__ticket ticket);
+void zcmem__depot_redeem_shared(struct zcmem__region *region, struct zcmem__ticket ticket);
+
+ZCMEM__INLINE void zcmem__depot_redeem(struct zcmem__region *region, struct zcmem__ticket ticket) {
+  if (ZCMEM__LIKELY(region->shared == NULL)) {
+    zcmem__depot_release(region, ticket.id);
+  } else {
+    zcmem__depot_redeem_shared(region, ticket);
+  }
+}
 
 /* What a ticket for a cached block says beside its descriptor. */
 ZCMEM__INLINE uint32_t zcmem__depot_mark(const struct zcmem__region *region, const struct zcmem__block *block) {

@@ -74,10 +74,7 @@ void zcmem__magazines_forget(struct zcmem__region *region) {
   }
 }
 
-void zcmem__magazines_begin(struct zcmem__region *region, struct zcmem__magazines *magazines) {
-  if (region->shared == NULL) {
-    return;
-  }
+void zcmem__magazines_begin_shared(struct zcmem__region *region, struct zcmem__magazines *magazines) {
   if (ZCMEM__UNLIKELY(zcmem__atomic_acquire(region->shared->seized) != region->depot->seized)) {
     zcmem__magazines_revoke(region);
     zcmem__magazines_forget(region);
@@ -104,9 +101,14 @@ static uint32_t first_stocked(const struct zcmem__magazines *magazines, uint32_t
   return bits == 0 ? 0 : 64u * word + zcmem__bits_low64(bits);
 }
 
-static bool pop(struct zcmem__magazines *magazines, uint32_t need, hal_size_t size, hal_addr_t *addr) {
-  return magazines->shared ? zcmem__magazines_pop_shared(magazines, need, size, addr)
-                           : zcmem__magazines_pop(magazines, need, size, addr);
+static ZCMEM__NOINLINE bool pop_shared(struct zcmem__magazines *magazines, uint32_t need, hal_size_t size,
+                                       hal_addr_t *addr) {
+  return zcmem__magazines_pop_shared(magazines, need, size, addr);
+}
+
+ZCMEM__INLINE bool pop(struct zcmem__magazines *magazines, uint32_t need, hal_size_t size, hal_addr_t *addr) {
+  return ZCMEM__UNLIKELY(magazines->shared) ? pop_shared(magazines, need, size, addr)
+                                            : zcmem__magazines_pop(magazines, need, size, addr);
 }
 
 bool zcmem__magazines_pop_larger(struct zcmem__magazines *magazines, uint32_t need, hal_size_t size, hal_addr_t *addr) {
@@ -141,12 +143,9 @@ static uint32_t fair(const struct zcmem__region *region) {
   return region->depot->limit / zcmem__depot_threads(region);
 }
 
-/* Whether `size` quanta more may be kept; the allowance is raised for it if need be. */
-static bool may_hold(struct zcmem__region *region, struct zcmem__magazines *magazines, uint32_t size) {
+/* Raises the allowance so that there is room for `size` quanta, which there is not; false: it may not be. */
+static bool make_allowance(struct zcmem__region *region, struct zcmem__magazines *magazines, uint32_t size) {
   const struct zcmem__depot *depot = region->depot;
-  if (size <= magazines->room) {
-    return true;
-  }
   uint32_t missing = size - magazines->room, left = zcmem__depot_room(region);
   uint32_t mine = fair(region) > magazines->allowance ? fair(region) - magazines->allowance : 0;
   left = left < mine ? left : mine;
@@ -157,6 +156,11 @@ static bool may_hold(struct zcmem__region *region, struct zcmem__magazines *maga
   }
   grant(region, magazines, more);
   return true;
+}
+
+/* Whether `size` quanta more may be kept. */
+ZCMEM__INLINE bool may_hold(struct zcmem__region *region, struct zcmem__magazines *magazines, uint32_t size) {
+  return ZCMEM__LIKELY(size <= magazines->room) || make_allowance(region, magazines, size);
 }
 
 /* Gives up allowance that has not been needed, but for `keep` quanta. */

@@ -322,7 +322,13 @@ ZCMEM__INLINE bool zcmem__magazines_free(struct zcmem__magazines *magazines, hal
  * Where processes share the region, before all else of a call: what they have seized is forgotten, and this process is
  * the one that it is. magazines: the thread's own, or NULL.
  */
-void zcmem__magazines_begin(struct zcmem__region *region, struct zcmem__magazines *magazines);
+void zcmem__magazines_begin_shared(struct zcmem__region *region, struct zcmem__magazines *magazines);
+
+ZCMEM__INLINE void zcmem__magazines_begin(struct zcmem__region *region, struct zcmem__magazines *magazines) {
+  if (ZCMEM__UNLIKELY(region->shared != NULL)) {
+    zcmem__magazines_begin_shared(region, magazines);
+  }
+}
 
 /* What that forgets, with all threads out of their magazines. */
 void zcmem__magazines_forget(struct zcmem__region *region);

@@ -22,9 +22,9 @@ static uint32_t occupied_behind(struct zcmem_heap *heap, hal_addr_t addr) {
 
 #ifdef ZCMEM__MAGAZINES
 /* The thread's magazines, unless the call that a signal interrupted is in them. */
-static struct zcmem__magazines *own_magazines(struct zcmem_hal *hal, struct zcmem__region *region) {
+ZCMEM__INLINE struct zcmem__magazines *own_magazines(struct zcmem_hal *hal, struct zcmem__region *region) {
   struct zcmem__magazines *mine =
-      region->shared == NULL ? zcmem__thread_find(region) : zcmem__thread_find_shared(region);
+      ZCMEM__LIKELY(region->shared == NULL) ? zcmem__thread_find(region) : zcmem__thread_find_shared(region);
   if (mine == NULL && region->depot != NULL) {
     mine = zcmem__thread_attach(hal, region);
   }
@@ -169,11 +169,14 @@ static enum zcmem_status alloc_missed(struct zcmem__region *region, struct zcmem
   return end_alloc(region, size, align, addr, status);
 }
 
-/* What the fast path did not do. */
+/* What the fast path did not do: that of private regions, which knows nothing of shared ones. */
 static ZCMEM__NOINLINE enum zcmem_status alloc_slow(struct zcmem_hal *hal, struct zcmem__region *region,
                                                     struct zcmem__magazines *mine, hal_size_t size, hal_size_t align,
                                                     hal_addr_t *addr) {
   uint32_t need;
+  if (region->shared != NULL && zcmem__shared_alloc(region, size, align, addr)) {
+    return ZCMEM_OK;
+  }
   if (mine != NULL && addr != NULL && zcmem__magazines_keep(mine, size, align, &need) &&
       zcmem__magazines_enter(mine, region)) {
     bool done = zcmem__magazines_pop_larger(mine, need, size, addr);
@@ -187,6 +190,9 @@ static ZCMEM__NOINLINE enum zcmem_status alloc_slow(struct zcmem_hal *hal, struc
 
 static ZCMEM__NOINLINE enum zcmem_status free_slow(struct zcmem_hal *hal, struct zcmem__region *region, hal_addr_t addr,
                                                    bool may_defer) {
+  if (region->shared != NULL && zcmem__shared_free(region, addr)) {
+    return ZCMEM_OK;
+  }
   struct zcmem__magazines *mine = own_magazines(hal, region);
   enum zcmem_status status = zcmem__region_take(region);
   if (status != ZCMEM_OK) {
@@ -227,9 +233,6 @@ ZCMEM__INLINE enum zcmem_status alloc_in(struct zcmem_hal *hal, struct zcmem__re
     }
   }
   if (region->depot != NULL && !rests(mine)) {
-    if (region->shared != NULL && zcmem__shared_alloc(region, size, align, addr)) {
-      return ZCMEM_OK;
-    }
     return alloc_slow(hal, region, mine, size, align, addr);
   }
 #else
@@ -256,9 +259,6 @@ static enum zcmem_status free_in(struct zcmem_hal *hal, hal_addr_t addr, bool ma
     }
   }
   if (region->depot != NULL) {
-    if (region->shared != NULL && zcmem__shared_free(region, addr)) {
-      return ZCMEM_OK;
-    }
     if (mine != NULL && mine->emptied && ZCMEM__GET(region->depot->wanted) != 0) {
       mine->resting = 1; /* other threads are short of blocks: the rest ends */
     }
