@@ -34,11 +34,11 @@ static const struct bench_option options[] = {
 static const struct bench_command command = {
     .name = "shm",
     .operands = "",
-    .help =
-        "As `threads`, with processes that share a region of an area (--threads of them, 2), without magazines\n"
-        "(zcmem) and with (zcmem+magazines). Beside it threads of one process that share a region, without magazines (threads) and with (threads+magazines); and\n"
-        "processes that share a bare heap behind a plain mutex (heap+mutex), which knows no owner and survives no\n"
-        "death. Million pairs of an allocation and a free a second, all together.\n",
+    .help = "As `threads`, with processes that share a region of an area (--threads of them, 2), without magazines\n"
+            "(zcmem) and with (zcmem+magazines). Beside it threads of one process that share a region, without "
+            "magazines (threads) and with (threads+magazines); and\n"
+            "processes that share a bare heap behind a plain mutex (heap+mutex), which knows no owner and survives no\n"
+            "death. Million pairs of an allocation and a free a second, all together.\n",
     .options = options,
     .option_count = sizeof options / sizeof options[0],
 };

@@ -97,8 +97,7 @@ void zcmem__depot_forget(struct zcmem__region *region);
 /* Tells other processes what is kept, unless it has been seized. */
 ZCMEM__INLINE void zcmem__depot_tell(const struct zcmem__region *region) {
   const struct zcmem__depot *depot = region->depot;
-  if (ZCMEM__UNLIKELY(region->shared != NULL) &&
-      zcmem__atomic_acquire(region->shared->seized) == depot->seized) {
+  if (ZCMEM__UNLIKELY(region->shared != NULL) && zcmem__atomic_acquire(region->shared->seized) == depot->seized) {
     zcmem__seize_tell(region->shared, depot->granted + depot->held, depot->threads);
   }
 }

@@ -122,9 +122,8 @@ static bool check_chain(struct checker *check) {
   if (at != heap->at.quanta || link != ZCMEM__NIL || sentinel->prev != before) {
     return fail(check, "I2: the chain does not end where the heap ends");
   }
-  return (free_quanta == heap->free_quanta &&
-          (slack == heap->slack || heap->shared == ZCMEM__SHARED_PROCESSES) && check->free_blocks == heap->free_blocks &&
-          check->blocks - check->free_blocks == heap->live) ||
+  return (free_quanta == heap->free_quanta && (slack == heap->slack || heap->shared == ZCMEM__SHARED_PROCESSES) &&
+          check->free_blocks == heap->free_blocks && check->blocks - check->free_blocks == heap->live) ||
          fail(check, "I9: a counter differs from what it counts");
 }
 

@@ -92,7 +92,7 @@ ZCMEM__INLINE uint32_t zcmem__generation_after(uint32_t generation) {
 #define ZCMEM__PIN 0x4u          /* one pin: 15 bits for their count */
 #define ZCMEM__TRANSFER 0x20000u /* one transfer: 15 bits, too */
 #define ZCMEM__USE_MASK 0x7fffu
-#define ZCMEM__CACHED ZCMEM__PIN /* of state unused, though in the chain: kept in a magazine, live for nobody */
+#define ZCMEM__CACHED ZCMEM__PIN       /* of state unused, though in the chain: kept in a magazine, live for nobody */
 #define ZCMEM__TAKEN (2u * ZCMEM__PIN) /* the same, and on its way out: nobody else may take it (seize.h) */
 
 ZCMEM__INLINE enum zcmem__state zcmem__block_state(const struct zcmem__block *block) {

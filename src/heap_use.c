@@ -83,9 +83,9 @@ void zcmem__heap_count_slack(struct zcmem_heap *heap) {
   for (uint32_t id = next_of(heap, ZCMEM__NIL); id != ZCMEM__NIL; id = next_of(heap, id)) {
     const struct zcmem__block *block = zcmem__block_const(heap, id);
     const uint32_t use = ZCMEM__GET(block->use);
-    slack += zcmem__use_cached(use)  ? zcmem__heap_bytes_of(heap, block->size)
-             : use == ZCMEM__FREE    ? 0
-                                     : ZCMEM__GET(block->slack);
+    slack += zcmem__use_cached(use) ? zcmem__heap_bytes_of(heap, block->size)
+             : use == ZCMEM__FREE   ? 0
+                                    : ZCMEM__GET(block->slack);
   }
   heap->slack = slack;
 }

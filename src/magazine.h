@@ -254,8 +254,8 @@ ZCMEM__INLINE bool zcmem__magazines_pop_shared(struct zcmem__magazines *magazine
                                                hal_addr_t *addr) {
   struct zcmem__magazine *magazine = &magazines->of[need];
   while (magazine->count > 0) {
-    if (ZCMEM__LIKELY(zcmem__magazines_hand_out_shared(magazines, zcmem__magazine_pop(magazines, magazine), need, size,
-                                                       addr))) {
+    if (ZCMEM__LIKELY(
+            zcmem__magazines_hand_out_shared(magazines, zcmem__magazine_pop(magazines, magazine), need, size, addr))) {
       magazine->used |= ZCMEM__USED_POP;
       magazines->allocations++;
       if (ZCMEM__LIKELY(magazine->count > 0)) { /* a swap has to wait for the line; it can be here by then */

@@ -61,8 +61,8 @@ static bool kept_behind(struct zcmem__region *region, hal_addr_t addr) {
  * Of a request that found no room in a region that processes share: takes what is in the magazines of all of them, of
  * those that have died, too, in one hold of the lock.
  */
-static enum zcmem_status alloc_seized(struct zcmem__region *region, hal_size_t size, hal_size_t align,
-                                      hal_addr_t *addr, enum zcmem_status status) {
+static enum zcmem_status alloc_seized(struct zcmem__region *region, hal_size_t size, hal_size_t align, hal_addr_t *addr,
+                                      enum zcmem_status status) {
   zcmem__atomic_change(&region->version);
   if (size <= region->grantable && zcmem__seize_all(region->shared) > 0) {
     status = zcmem_heap_alloc(region->heap, size, align, addr);

@@ -9,9 +9,10 @@
  * seized names a generation that is no more.
  *
  * `kept` bounds what the processes keep. It is raised, under the lock, before a process may keep more. A seizure takes
- * everything, and then nobody may keep anything any more. It counts `seized` up before it looks; and who has put a block
- * into a magazine looks afterwards whether `seized` is still what it was when he was granted that. Of the two one sees
- * the other: either the block is found, or it is brought back. So where all of `kept` is 0 there is nothing to look for.
+ * everything, and then nobody may keep anything any more. It counts `seized` up before it looks; and who has put a
+ * block into a magazine looks afterwards whether `seized` is still what it was when he was granted that. Of the two one
+ * sees the other: either the block is found, or it is brought back. So where all of `kept` is 0 there is nothing to
+ * look for.
  */
 #ifndef ZCMEM_SEIZE_H
 #define ZCMEM_SEIZE_H

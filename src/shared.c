@@ -8,9 +8,9 @@ bool zcmem__shared_alloc(struct zcmem__region *region, hal_size_t size, hal_size
   if (ZCMEM__UNLIKELY(mine == NULL || !zcmem__magazines_enter(mine, region))) {
     return false;
   }
-  bool done = addr != NULL && zcmem__magazines_keep(mine, size, align, &need) &&
-              (zcmem__magazines_pop_shared(mine, need, size, addr) ||
-               zcmem__magazines_pop_larger(mine, need, size, addr));
+  bool done =
+      addr != NULL && zcmem__magazines_keep(mine, size, align, &need) &&
+      (zcmem__magazines_pop_shared(mine, need, size, addr) || zcmem__magazines_pop_larger(mine, need, size, addr));
   zcmem__magazines_leave(mine);
   return done;
 }

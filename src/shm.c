@@ -88,8 +88,8 @@ static void open_parts(struct zcmem_shm *shm, const struct zcmem__shm_plan *plan
     part->shared.seized = &shm->area->live[i].seized;
     part->shared.kept = (struct zcmem__kept *)(void *)(memory + place->kept_at);
     part->shared.slots = plan->slots;
-    part->shared.ids =
-        place->uses_row < UINT32_MAX / ZCMEM__ID ? (uint32_t)place->uses_row * ZCMEM__ID : UINT32_MAX / ZCMEM__ID * ZCMEM__ID;
+    part->shared.ids = place->uses_row < UINT32_MAX / ZCMEM__ID ? (uint32_t)place->uses_row * ZCMEM__ID
+                                                                : UINT32_MAX / ZCMEM__ID * ZCMEM__ID;
     zcmem__shm_lock_open(part, &part->shared.lock);
   }
 }
@@ -223,8 +223,8 @@ static enum zcmem_status create_area(struct zcmem_shm *shm, const struct zcmem_s
 enum zcmem_status zcmem_shm_create(const struct zcmem_shm_config *config, struct zcmem_shm **shm) {
   struct zcmem__shm_plan plan;
   if (config == NULL || shm == NULL || config->regions == NULL || (config->flags & ~ZCMEM_SHM_RESERVE) != 0 ||
-      (config->hal_flags & ~ZCMEM_HAL_MAGAZINES) != 0 ||
-      (config->mode & ~0777u) != 0 || (config->name != NULL && !is_name(config->name))) {
+      (config->hal_flags & ~ZCMEM_HAL_MAGAZINES) != 0 || (config->mode & ~0777u) != 0 ||
+      (config->name != NULL && !is_name(config->name))) {
     return ZCMEM_EINVAL;
   }
   enum zcmem_status status =

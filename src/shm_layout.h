@@ -45,7 +45,7 @@ struct zcmem__shm_place {
   uint64_t image_at;
   uint64_t image_bytes;
   uint64_t uses_at;
-  uint64_t uses_row;  /* descriptors in the row of one process */
+  uint64_t uses_row; /* descriptors in the row of one process */
   uint64_t kept_at;
   uint64_t memory_at; /* of byte `base`; 0: none */
 };

@@ -3,8 +3,8 @@
 #define _GNU_SOURCE
 #endif
 
-#include "seize.h"
 #include "shm_lock.h"
+#include "seize.h"
 
 #ifdef ZCMEM__SHM
 #include <string.h>

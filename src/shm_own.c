@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#include "seize.h"
 #include "shm_own.h"
+#include "seize.h"
 
 #ifdef ZCMEM__SHM
 #include "heap_ops.h"
@@ -110,8 +110,7 @@ static void end_uses(struct zcmem__shm_part *part, uint32_t slot, uint32_t id, s
 }
 
 /* What the process had in its magazines, or was about to hand out. */
-static void free_cached_of(struct zcmem__shm_part *part, uint32_t slot, uint32_t id,
-                           struct zcmem_shm_reaped *reaped) {
+static void free_cached_of(struct zcmem__shm_part *part, uint32_t slot, uint32_t id, struct zcmem_shm_reaped *reaped) {
   struct zcmem_heap *heap = part->shared.heap;
   const struct zcmem__block *block = zcmem__block(heap, id);
   if (zcmem__use_cached(ZCMEM__GET(block->use)) && zcmem__shm_owner(block) == slot) {
@@ -216,8 +215,8 @@ static bool check_block(const struct zcmem__shm_part *part, uint32_t id) {
   const struct zcmem_shm *shm = part->shm;
   const struct zcmem__block *block = zcmem__block_const(part->shared.heap, id);
   const uint32_t use = ZCMEM__GET(block->use), owner = zcmem__shm_owner(block), uses = zcmem__shm_uses(part, id);
-  const bool known = owner >= 1 && owner <= shm->slots &&
-                     zcmem__atomic_acquire(&shm->area->slot[owner - 1].state) != ZCMEM__SLOT_FREE;
+  const bool known =
+      owner >= 1 && owner <= shm->slots && zcmem__atomic_acquire(&shm->area->slot[owner - 1].state) != ZCMEM__SLOT_FREE;
   if ((use & ZCMEM__STATE) != ZCMEM__LIVE && (use & ZCMEM__STATE) != ZCMEM__ZOMBIE) {
     return uses == 0 && (known || !zcmem__use_cached(use));
   }

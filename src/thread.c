@@ -82,8 +82,8 @@ static void end_thread(void *value) {
 
 /*
  * All locks are taken and all magazines left, so that the child, where no other thread goes on, finds all in order;
- * also the locks of regions that have no magazines. Not those that processes share: what is in magazines there stays the
- * parent's, and so does the lock.
+ * also the locks of regions that have no magazines. Not those that processes share: what is in magazines there stays
+ * the parent's, and so does the lock.
  */
 static void hold_region(struct zcmem__region *region) {
   if (region->shared != NULL) {
@@ -225,8 +225,7 @@ struct zcmem__magazines *zcmem__thread_attach(struct zcmem_hal *hal, struct zcme
     zcmem__lock_drop(&region->lock);
   }
   const uint64_t serial = region->shared == NULL ? region->serial : region->shared->serial;
-  zcmem__thread_slots[serial % ZCMEM__THREAD_SLOTS] =
-      (struct zcmem__thread_slot){.serial = serial, .magazines = mine};
+  zcmem__thread_slots[serial % ZCMEM__THREAD_SLOTS] = (struct zcmem__thread_slot){.serial = serial, .magazines = mine};
   return mine;
 }
 #else

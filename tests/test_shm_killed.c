@@ -371,10 +371,11 @@ static void kill_processes(uint32_t hal_flags) {
   assert_int_equal(shm_live(test.shm), 0);
   assert_ok(zcmem_shm_check(test.shm));
   assert_ok(zcmem_shm_close(test.shm));
-  print_message("%llu kills, %llu calls, of which %llu succeeded; %llu were interrupted and are done, %llu never began; "
-                "%llu blocks were in magazines\n",
-                (unsigned long long)test.kills, (unsigned long long)test.calls, (unsigned long long)test.good,
-                (unsigned long long)test.done, (unsigned long long)test.never, (unsigned long long)test.cached);
+  print_message(
+      "%llu kills, %llu calls, of which %llu succeeded; %llu were interrupted and are done, %llu never began; "
+      "%llu blocks were in magazines\n",
+      (unsigned long long)test.kills, (unsigned long long)test.calls, (unsigned long long)test.good,
+      (unsigned long long)test.done, (unsigned long long)test.never, (unsigned long long)test.cached);
   assert_true(test.good > test.calls / 2 && test.done + test.never > 0);
   assert_true((test.cached > 0) == (hal_flags != 0));
 }

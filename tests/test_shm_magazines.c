@@ -18,7 +18,7 @@
 
 static uint64_t seed, ops;
 
-/* -------------------------------------------------------------------------------------------------------- helpers -- */
+/* ------------------------------------------------------------------------------------------------------- helpers -- */
 
 static struct zcmem_shm *make(uint32_t hal_flags) {
   shm_hal_flags = hal_flags;
@@ -278,7 +278,7 @@ static void used_blocks_go_into_no_magazine(void **state) {
   end_area(a);
 }
 
-/* ------------------------------------------------------------------------------------------------------ processes -- */
+/* ----------------------------------------------------------------------------------------------------- processes -- */
 
 static void sleep_for_ever(struct zcmem_shm *own) {
   (void)own;
@@ -391,7 +391,7 @@ static void a_child_has_none_of_its_parents(void **state) {
   end_area(with.shm);
 }
 
-/* ---------------------------------------------------------------------------------------------------------- races -- */
+/* --------------------------------------------------------------------------------------------------------- races -- */
 
 /* Replaces blocks of its own, each marked at both ends; what another one has written there is a block that two have. */
 static void race(struct zcmem_shm *shm, uint64_t random) {

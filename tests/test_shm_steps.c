@@ -49,7 +49,7 @@ static struct {
   uint64_t most;
 } test;
 
-/* ------------------------------------------------------------------------------------------------- who is stepped -- */
+/* ------------------------------------------------------------------------------------------------ who is stepped -- */
 
 static hal_addr_t alloc_of(struct zcmem_hal *hal, hal_size_t size) {
   hal_addr_t addr = HAL_NULLPTR;
