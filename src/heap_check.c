@@ -65,7 +65,10 @@ static bool check_header(struct checker *check, size_t bytes) {
  * block of no bytes. */
 static bool check_live(struct checker *check, const struct zcmem__block *block, uint64_t *slack) {
   uint32_t use = ZCMEM__GET(block->use); /* transfers may come and go meanwhile */
-  if (zcmem__use_cached(use)) {
+  if (use == ZCMEM__TAKEN && check->heap->shared == ZCMEM__SHARED_PROCESSES) {
+    return true;
+  }
+  if (use == ZCMEM__CACHED) {
     return check->heap->shared != ZCMEM__SHARED_NOT || fail(check, "I4: a cached block in a heap without magazines");
   }
   if ((use & ZCMEM__STATE) != ZCMEM__LIVE && (use & ZCMEM__STATE) != ZCMEM__ZOMBIE) {

@@ -109,7 +109,8 @@ static bool is_wrong(const struct repair *r, const struct zcmem__block *block) {
     return true;
   }
   /* What a magazine hands out may be larger than it was asked for; what it keeps has no slack. */
-  return zcmem__use_cached(use)                 ? r->heap->shared == ZCMEM__SHARED_NOT
+  return use == ZCMEM__TAKEN                    ? r->heap->shared != ZCMEM__SHARED_PROCESSES
+         : use == ZCMEM__CACHED                 ? r->heap->shared == ZCMEM__SHARED_NOT
          : r->heap->shared != ZCMEM__SHARED_NOT ? block->slack > zcmem__heap_bytes_of(r->heap, block->size)
                                                 : block->slack > zcmem__heap_bytes_of(r->heap, 1) - (block->size != 1u);
 }
