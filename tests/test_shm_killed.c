@@ -129,9 +129,10 @@ static void enter(struct ledger *ledger, const struct call *call, hal_addr_t add
 static struct call choose(struct ledger *ledger, uint64_t *random) {
   struct call call = {.kind = (enum kind)random_below(random, KINDS), .size = random_below(random, LONGEST)};
   struct block *block = ledger->count == 0 ? NULL : &ledger->blocks[random_below(random, ledger->count)];
-  if (call.kind == GREED) {
+  if (call.kind == GREED && random_below(random, 16) == 0) { /* seldom, so that there is something in magazines */
     return call;
   }
+  call.kind = call.kind == GREED ? FREE : call.kind;
   if (call.kind == COMMON_PIN || call.kind == COMMON_UNPIN) {
     call.addr = test.common[random_below(random, COMMON)];
     return call;

@@ -7,13 +7,13 @@
 #define _GNU_SOURCE
 #include "shm_fixture.h"
 
-#include <sys/mman.h>
+#include <pthread.h>
 
 #define DEFAULT_OPS UINT64_C(60000)
 #define BLOCKS 40u
 #define SIZE 1000u
 #define RACERS 3u
-#define MOST 20u
+#define MOST 12u
 #define LONGEST 3000u
 
 static uint64_t seed, ops;
@@ -393,9 +393,17 @@ static void a_child_has_none_of_its_parents(void **state) {
 
 /* --------------------------------------------------------------------------------------------------------- races -- */
 
+struct racer {
+  struct zcmem_shm *shm;
+  uint64_t random;
+  pthread_t thread;
+};
+
 /* Replaces blocks of its own, each marked at both ends; what another one has written there is a block that two have. */
-static void race(struct zcmem_shm *shm, uint64_t random) {
-  struct zcmem_hal *hal = zcmem_shm_hal(shm);
+static void *race(void *memory) {
+  const struct racer *self = memory;
+  struct zcmem_hal *hal = zcmem_shm_hal(self->shm);
+  uint64_t random = self->random;
   struct {
     hal_addr_t addr;
     uint64_t *first, *last;
@@ -422,13 +430,34 @@ static void race(struct zcmem_shm *shm, uint64_t random) {
   for (unsigned k = 0; k < MOST; k++) {
     SHM_REQUIRE(own[k].addr == HAL_NULLPTR || zcmem_mem_free(hal, own[k].addr) == ZCMEM_OK);
   }
+  return NULL;
 }
 
-/* Others have their magazines emptied again and again, by requests that have no room, and by looks at them. */
+static void start_racer(struct racer *racer, struct zcmem_shm *shm, uint64_t random) {
+  racer->shm = shm;
+  racer->random = random;
+  SHM_REQUIRE(pthread_create(&racer->thread, NULL, race, racer) == 0);
+}
+
+static void race_in_two_threads(struct zcmem_shm *own, uint64_t random) {
+  struct racer racers[2];
+  for (unsigned i = 0; i < 2; i++) {
+    start_racer(&racers[i], own, random + i);
+  }
+  for (unsigned i = 0; i < 2; i++) {
+    SHM_REQUIRE(pthread_join(racers[i].thread, NULL) == 0);
+  }
+}
+
+/*
+ * Others have their magazines emptied again and again, and so has another thread of this process: by requests that have
+ * no room, and by looks at them.
+ */
 static void processes_race_with_one_who_takes_all(void **state) {
   (void)state;
   struct zcmem_shm *shm = make(ZCMEM_HAL_MAGAZINES);
   struct zcmem_region_stats stats = {.struct_bytes = sizeof stats};
+  struct racer beside;
   pid_t pids[RACERS];
   unsigned running = RACERS, seizures = 0;
   uint64_t random = seed;
@@ -438,11 +467,12 @@ static void processes_race_with_one_who_takes_all(void **state) {
     assert_true(pids[i] >= 0);
     if (pids[i] == 0) {
       struct zcmem_shm *own = again(shm, ZCMEM_HAL_MAGAZINES);
-      race(own, seed + i);
+      race_in_two_threads(own, seed + 2 * i);
       SHM_REQUIRE(zcmem_shm_close(own) == ZCMEM_OK);
       _exit(0);
     }
   }
+  start_racer(&beside, shm, seed + 2 * RACERS);
   while (running > 0) {
     int status;
     hal_addr_t addr;
@@ -461,6 +491,7 @@ static void processes_race_with_one_who_takes_all(void **state) {
       }
     }
   }
+  assert_int_equal(pthread_join(beside.thread, NULL), 0);
   free_in(zcmem_shm_hal(shm), mine);
   print_message("everything was taken out of the magazines %u times\n", seizures);
   assert_true(seizures > 10);
