@@ -169,14 +169,11 @@ static enum zcmem_status alloc_missed(struct zcmem__region *region, struct zcmem
   return end_alloc(region, size, align, addr, status);
 }
 
-/* What the fast path did not do: that of private regions, which knows nothing of shared ones. */
+/* What the fast path did not do. */
 static ZCMEM__NOINLINE enum zcmem_status alloc_slow(struct zcmem_hal *hal, struct zcmem__region *region,
                                                     struct zcmem__magazines *mine, hal_size_t size, hal_size_t align,
                                                     hal_addr_t *addr) {
   uint32_t need;
-  if (region->shared != NULL && zcmem__shared_alloc(region, size, align, addr)) {
-    return ZCMEM_OK;
-  }
   if (mine != NULL && addr != NULL && zcmem__magazines_keep(mine, size, align, &need) &&
       zcmem__magazines_enter(mine, region)) {
     bool done = zcmem__magazines_pop_larger(mine, need, size, addr);
@@ -190,9 +187,6 @@ static ZCMEM__NOINLINE enum zcmem_status alloc_slow(struct zcmem_hal *hal, struc
 
 static ZCMEM__NOINLINE enum zcmem_status free_slow(struct zcmem_hal *hal, struct zcmem__region *region, hal_addr_t addr,
                                                    bool may_defer) {
-  if (region->shared != NULL && zcmem__shared_free(region, addr)) {
-    return ZCMEM_OK;
-  }
   struct zcmem__magazines *mine = own_magazines(hal, region);
   enum zcmem_status status = zcmem__region_take(region);
   if (status != ZCMEM_OK) {
@@ -206,6 +200,19 @@ static ZCMEM__NOINLINE enum zcmem_status free_slow(struct zcmem_hal *hal, struct
   }
   status = mine == NULL ? zcmem__heap_free_own(region->heap, addr) : zcmem__magazines_spill(region, mine, addr);
   return end_free(region, addr, may_defer, status);
+}
+
+/* Where processes share the region: the fast path of others has not found magazines, and is not longer for these. */
+static ZCMEM__NOINLINE enum zcmem_status alloc_shared(struct zcmem_hal *hal, struct zcmem__region *region,
+                                                      hal_size_t size, hal_size_t align, hal_addr_t *addr) {
+  return ZCMEM__LIKELY(zcmem__shared_alloc(region, size, align, addr))
+             ? ZCMEM_OK
+             : alloc_slow(hal, region, NULL, size, align, addr);
+}
+
+static ZCMEM__NOINLINE enum zcmem_status free_shared(struct zcmem_hal *hal, struct zcmem__region *region,
+                                                     hal_addr_t addr, bool may_defer) {
+  return ZCMEM__LIKELY(zcmem__shared_free(region, addr)) ? ZCMEM_OK : free_slow(hal, region, addr, may_defer);
 }
 
 /* Whether the call goes to the heap at once, since the magazines rest and are empty; counts it. */
@@ -231,6 +238,9 @@ ZCMEM__INLINE enum zcmem_status alloc_in(struct zcmem_hal *hal, struct zcmem__re
     if (ZCMEM__LIKELY(done)) {
       return ZCMEM_OK;
     }
+  }
+  if (region->depot != NULL && region->shared != NULL) {
+    return alloc_shared(hal, region, size, align, addr);
   }
   if (region->depot != NULL && !rests(mine)) {
     return alloc_slow(hal, region, mine, size, align, addr);
@@ -259,6 +269,9 @@ static enum zcmem_status free_in(struct zcmem_hal *hal, hal_addr_t addr, bool ma
     }
   }
   if (region->depot != NULL) {
+    if (region->shared != NULL) {
+      return free_shared(hal, region, addr, may_defer);
+    }
     if (mine != NULL && mine->emptied && ZCMEM__GET(region->depot->wanted) != 0) {
       mine->resting = 1; /* other threads are short of blocks: the rest ends */
     }
