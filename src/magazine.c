@@ -57,7 +57,7 @@ void zcmem__magazines_init(struct zcmem__magazines *magazines, struct zcmem__reg
 
 /* --------------------------------------------------------------------------------------------- other processes -- */
 
-static void forget(struct zcmem__magazines *magazines, uint32_t seized) {
+static void void_tickets(struct zcmem__magazines *magazines, uint32_t seized) {
   for (uint32_t size = 1; size <= ZCMEM__CLASSES; size++) {
     magazines->of[size].count = 0;
   }
@@ -70,7 +70,7 @@ static void forget(struct zcmem__magazines *magazines, uint32_t seized) {
 void zcmem__magazines_forget(struct zcmem__region *region) {
   zcmem__depot_forget(region);
   for (struct zcmem__magazines *at = region->depot->all; at != NULL; at = at->next) {
-    forget(at, region->depot->seized);
+    void_tickets(at, region->depot->seized);
   }
 }
 

@@ -185,6 +185,21 @@ static void void_tickets_are_found_one_by_one(void **state) {
   end_area(b);
 }
 
+/* Who frees without the lock, and does not know yet that all was seized, brings the block back. */
+static void what_comes_after_a_seizure_is_not_kept(void **state) {
+  (void)state;
+  struct zcmem_shm *b = make(0), *a = again(b, ZCMEM_HAL_MAGAZINES);
+  hal_addr_t addr;
+  fill_magazines(a);
+  const hal_addr_t late = alloc_in(zcmem_shm_hal(a), SIZE);
+  assert_status(zcmem_mem_alloc(zcmem_shm_hal(b), 0, NEAR_BYTES, 1, &addr), ZCMEM_ENOSPC);
+  assert_int_equal(kept_by(b, 0).blocks, 0);
+  free_in(zcmem_shm_hal(a), late);
+  take_it_all(b);
+  assert_ok(zcmem_shm_close(a));
+  end_area(b);
+}
+
 static void batches_find_room_in_magazines(void **state) {
   (void)state;
   struct zcmem_shm *b = make(0), *a = again(b, ZCMEM_HAL_MAGAZINES);
@@ -502,6 +517,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(calls_take_no_lock),
                                      cmocka_unit_test(what_one_keeps_is_there_for_another),
                                      cmocka_unit_test(void_tickets_are_found_one_by_one),
+                                     cmocka_unit_test(what_comes_after_a_seizure_is_not_kept),
                                      cmocka_unit_test(batches_find_room_in_magazines),
                                      cmocka_unit_test(a_block_grows_over_what_is_kept_behind_it),
                                      cmocka_unit_test(the_share_is_of_all_processes),

@@ -148,6 +148,17 @@ static bool agrees(const struct scenario *scenario, const struct seen *seen, uns
   return seen->blocks == wanted.blocks && seen->requested == wanted.requested && (seen->sum == wanted.sum || !told);
 }
 
+/* So that there is something to seize which is not the dead one's. */
+static void keep_some(void) {
+  hal_addr_t addrs[WARM];
+  for (unsigned i = 0; i < WARM; i++) {
+    addrs[i] = shm_alloc(test.shm, SIZE);
+  }
+  for (unsigned i = 0; i < WARM; i++) {
+    assert_ok(zcmem_mem_free(zcmem_shm_hal(test.shm), addrs[i]));
+  }
+}
+
 static void judge(const struct scenario *scenario, pid_t pid, uint64_t at) {
   struct zcmem_shm_snapshot *snapshot = NULL;
   struct zcmem_shm_reaped reaped;
@@ -167,6 +178,10 @@ static void judge(const struct scenario *scenario, pid_t pid, uint64_t at) {
   assert_int_equal(reaped.refused, 0);
   assert_int_equal(reaped.processes, 1);
   assert_ok(zcmem_shm_check(test.shm));
+  /* What this process has tickets for, or had, is free, or can be seized. */
+  keep_some();
+  const hal_addr_t all = shm_alloc(test.shm, NEAR_BYTES - 128);
+  assert_ok(zcmem_mem_free(zcmem_shm_hal(test.shm), all));
   assert_int_equal(shm_live(test.shm), 1);
 }
 
@@ -174,6 +189,7 @@ static void judge(const struct scenario *scenario, pid_t pid, uint64_t at) {
 static uint64_t kill_at(const struct scenario *scenario, uint64_t most) {
   int status;
   memset(test.log, 0, sizeof *test.log);
+  keep_some();
   pid_t pid = shm_fork();
   assert_true(pid >= 0);
   if (pid == 0) {
