@@ -9,6 +9,8 @@
 
 #include <pthread.h>
 
+#include "shm_lock.h"
+
 #define DEFAULT_OPS UINT64_C(60000)
 #define BLOCKS 40u
 #define SIZE 1000u
@@ -194,6 +196,10 @@ static void what_comes_after_a_seizure_is_not_kept(void **state) {
   const hal_addr_t late = alloc_in(zcmem_shm_hal(a), SIZE);
   assert_status(zcmem_mem_alloc(zcmem_shm_hal(b), 0, NEAR_BYTES, 1, &addr), ZCMEM_ENOSPC);
   assert_int_equal(kept_by(b, 0).blocks, 0);
+  /* As long as nobody keeps anything, who finds no room looks no further. */
+  const uint32_t seized = zcmem__atomic_acquire(b->part[0].shared.seized);
+  assert_status(zcmem_mem_alloc(zcmem_shm_hal(b), 0, NEAR_BYTES, 1, &addr), ZCMEM_ENOSPC);
+  assert_int_equal(zcmem__atomic_acquire(b->part[0].shared.seized), seized);
   free_in(zcmem_shm_hal(a), late);
   take_it_all(b);
   assert_ok(zcmem_shm_close(a));

@@ -2,7 +2,8 @@
 /*
  * A process with magazines is killed before each single instruction of its calls on a shared region: it is stepped
  * there with ptrace. Whoever comes then finds the region whole, and of the dead one's blocks those that it had been
- * told of: the call that was interrupted is done, or never began; what it had in magazines is nobody's.
+ * told of: the call that was interrupted is done, or never began; what it had in magazines is nobody's. And at each
+ * instruction of the calls that take no lock somebody else empties its magazines.
  *   ZCMEM_TEST_OPS=<most kills in each scenario>
  */
 #define _GNU_SOURCE
@@ -12,11 +13,14 @@
 #include <sys/mman.h>
 #include <sys/ptrace.h>
 
+#include "shm_lock.h"
+
 #define DEFAULT_KILLS UINT64_C(60)
 #define SKIPPED 77
 #define SIZE 1000u
 #define WARM 12u
-#define CALLS 4u /* of a scenario, at most */
+#define OTHER 7040u /* bytes of a block that is of no size in magazines */
+#define CALLS 4u    /* of a scenario, at most */
 
 enum kind { NONE, ALLOC, FREE, GREED };
 struct call {
@@ -46,7 +50,7 @@ struct log {
 static struct {
   struct zcmem_shm *shm;
   struct log *log;
-  uint64_t most;
+  uint64_t most, seizures;
 } test;
 
 /* ------------------------------------------------------------------------------------------------ who is stepped -- */
@@ -178,15 +182,41 @@ static void judge(const struct scenario *scenario, pid_t pid, uint64_t at) {
   assert_int_equal(reaped.refused, 0);
   assert_int_equal(reaped.processes, 1);
   assert_ok(zcmem_shm_check(test.shm));
-  /* What this process has tickets for, or had, is free, or can be seized. */
-  keep_some();
-  const hal_addr_t all = shm_alloc(test.shm, NEAR_BYTES - 128);
-  assert_ok(zcmem_mem_free(zcmem_shm_hal(test.shm), all));
-  assert_int_equal(shm_live(test.shm), 1);
+  /* This process forgets what was seized; and then there is nothing that nobody has. */
+  const hal_addr_t other = shm_alloc(test.shm, OTHER);
+  struct zcmem_region_stats stats = {.struct_bytes = sizeof stats};
+  assert_ok(zcmem_hal_region_stats(zcmem_shm_hal(test.shm), 0, &stats));
+  assert_int_equal(stats.in_use, 128 + OTHER);
+  assert_int_equal(stats.live, 2);
+  assert_ok(zcmem_mem_free(zcmem_shm_hal(test.shm), other));
 }
 
-/* Starts one, lets it do `most` instructions, and kills it. Answers how many it has done; 0: it cannot be stepped. */
-static uint64_t kill_at(const struct scenario *scenario, uint64_t most) {
+/* Whether the one that is stopped has not got it. */
+static bool is_lock_free(void) {
+  pthread_mutex_t *mutex = test.shm->part[0].mutex;
+  return pthread_mutex_trylock(mutex) == 0 && pthread_mutex_unlock(mutex) == 0;
+}
+
+/* While it is stopped there everything is seized, if nobody has the lock; then it works on. */
+static void seize_and_go_on(pid_t pid) {
+  hal_addr_t addr;
+  int status;
+  if (is_lock_free()) {
+    assert_ok(zcmem_shm_check(test.shm));
+    assert_status(zcmem_mem_alloc(zcmem_shm_hal(test.shm), 0, NEAR_BYTES, 1, &addr), ZCMEM_ENOSPC);
+    keep_some();
+    test.seizures++;
+  }
+  assert_int_equal(ptrace(PTRACE_CONT, pid, NULL, NULL), 0);
+  assert_int_equal(waitpid(pid, &status, 0), pid);
+  assert_true(WIFSTOPPED(status) && WSTOPSIG(status) == SIGSTOP);
+}
+
+/*
+ * Starts one, lets it do `most` instructions, and kills it, or seizes what it keeps and kills it at its end. Answers
+ * how many it has done.
+ */
+static uint64_t kill_at(const struct scenario *scenario, uint64_t most, bool seize) {
   int status;
   memset(test.log, 0, sizeof *test.log);
   keep_some();
@@ -196,10 +226,11 @@ static uint64_t kill_at(const struct scenario *scenario, uint64_t most) {
     live(scenario);
   }
   assert_int_equal(waitpid(pid, &status, 0), pid);
-  if (!WIFSTOPPED(status)) {
-    return 0;
-  }
+  assert_true(WIFSTOPPED(status));
   const uint64_t done = step(pid, most);
+  if (seize) {
+    seize_and_go_on(pid);
+  }
   assert_int_equal(kill(pid, SIGKILL), 0);
   assert_int_equal(waitpid(pid, &status, 0), pid);
   assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
@@ -223,30 +254,53 @@ static bool can_step(void) {
   return steps;
 }
 
-static void killed_at_each_instruction(void **state) {
-  (void)state;
+static void begin(void) {
   void *memory = mmap(NULL, sizeof *test.log, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   assert_true(memory != MAP_FAILED);
   test.log = memory;
   shm_hal_flags = ZCMEM_HAL_MAGAZINES;
   test.shm = shm_make(NULL, 4);
   (void)shm_alloc(test.shm, 1); /* so that there is no room for the greedy */
-  for (size_t i = 0; i < sizeof scenarios / sizeof scenarios[0]; i++) {
-    const uint64_t all = kill_at(&scenarios[i], UINT64_MAX);
-    uint64_t kills = 0;
-    assert_true(all > 100);
-    for (uint64_t at = i; at < all; at += all / test.most + 1, kills++) {
-      (void)kill_at(&scenarios[i], at);
-    }
-    print_message("%s: %llu kills in %llu instructions\n", scenarios[i].name, (unsigned long long)kills,
-                  (unsigned long long)all);
-  }
+}
+
+static void end(void) {
   assert_ok(zcmem_shm_close(test.shm));
   assert_int_equal(munmap(test.log, sizeof *test.log), 0);
 }
 
+static void killed_at_each_instruction(void **state) {
+  (void)state;
+  begin();
+  for (size_t i = 0; i < sizeof scenarios / sizeof scenarios[0]; i++) {
+    const uint64_t all = kill_at(&scenarios[i], UINT64_MAX, false);
+    uint64_t kills = 0;
+    assert_true(all > 100);
+    for (uint64_t at = i; at < all; at += all / test.most + 1, kills++) {
+      (void)kill_at(&scenarios[i], at, false);
+    }
+    print_message("%s: %llu kills in %llu instructions\n", scenarios[i].name, (unsigned long long)kills,
+                  (unsigned long long)all);
+  }
+  end();
+}
+
+/* The calls of the first scenario take no lock, as a rule: between two instructions of theirs others may have it. */
+static void seized_at_each_instruction(void **state) {
+  (void)state;
+  begin();
+  const uint64_t all = kill_at(&scenarios[0], UINT64_MAX, false);
+  test.seizures = 0;
+  for (uint64_t at = 0; at < all; at += all / (2 * test.most) + 1) {
+    (void)kill_at(&scenarios[0], at, true);
+  }
+  print_message("%llu seizures in %llu instructions\n", (unsigned long long)test.seizures, (unsigned long long)all);
+  assert_true(test.seizures > test.most / 2);
+  end();
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(killed_at_each_instruction)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(killed_at_each_instruction),
+                                     cmocka_unit_test(seized_at_each_instruction)};
   test.most = env_number("ZCMEM_TEST_OPS", DEFAULT_KILLS);
   if (!can_step()) {
     printf("SKIP: no process can be stepped here\n");
