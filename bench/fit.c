@@ -19,7 +19,7 @@ static bool facade_option;
 static const struct bench_option options[] = {
     {"--quantum", "BYTES", BENCH_NUMBER, &quantum_option, 1, BENCH_MAX_QUANTUM, "of the heap; a power of two (128)"},
     {"--facade", NULL, BENCH_FLAG, &facade_option, 0, 0, "through the facade, one thread, with its magazines"},
-    BENCH_OPTION_MAGAZINES,
+    {"--magazines", "on|off", BENCH_CHOICE, &bench_settings.magazines, 0, 0, "with --facade"},
 };
 
 static const struct bench_command command = {

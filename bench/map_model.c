@@ -120,7 +120,7 @@ static void name_classes(struct map *map, const struct map_weight *weights, size
     if (map->by_size) {
       uint64_t limit = map->first_size << 2 * (i - 1);
       bool last = i == MAP_OWN;
-      snprintf(class->name, MAP_NAME, "%s %s", last ? "above" : "to", map_bytes(last ? limit / 4 : limit, text));
+      snprintf(class->name, MAP_NAME, "%s %s", last ? "above" : "up to", map_bytes(last ? limit / 4 : limit, text));
     } else if (i <= count) {
       class->tag = weights[i - 1].tag;
       name_tag(class->name, class->tag);

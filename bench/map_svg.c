@@ -19,6 +19,7 @@
 #define ROW_CELLS 465u /* two units each */
 #define HISTORY_HEIGHT 360
 #define CURVE_HEIGHT 110
+#define LEGEND_TITLE 22
 
 static void put_escaped(FILE *to, const char *text) {
   for (; *text; text++) {
@@ -116,23 +117,27 @@ static double largest_of(const double *values, uint32_t count) {
 static double put_history(FILE *to, const struct map *map, double y) {
   const struct map_history *h = &map->history;
   char text[200], size[32];
-  put_label(to, LEFT, y, "font-weight=\"bold\"", "Every address over time: colour is a block, white is free");
+  put_label(to, LEFT, y, "font-weight=\"bold\"",
+            map->by_size
+                ? "Every address over time: coloured where a block lies, the darker the larger; light where free"
+                : "Every address over time: coloured where a block lies, by its tag; light where free");
   y += 10;
   const struct grid grid = {h->cells, h->columns, h->rows, h->rows, 1, true, LEFT, y, INNER, HISTORY_HEIGHT};
   put_grid(to, map, &grid);
   put_label(to, LEFT - 6, y + 10, "text-anchor=\"end\"", map_bytes(map->regions[0].size, size));
   put_label(to, LEFT - 6, y + HISTORY_HEIGHT, "text-anchor=\"end\"", "0");
+  put_label(to, LEFT - 6, y + HISTORY_HEIGHT / 2.0, "text-anchor=\"end\"", "address");
   double peak = LEFT + (double)h->peak_event / (double)h->events * INNER;
   fprintf(to, "<path d=\"M%.1f %.0fv%d\" stroke=\"#d00\" stroke-width=\"1.5\" stroke-dasharray=\"5 3\"/>\n", peak,
           y - 4, HISTORY_HEIGHT + 4);
   put_label(to, peak, y - 6, peak > LEFT + INNER / 2 ? "text-anchor=\"end\" fill=\"#d00\"" : "fill=\"#d00\"", "peak");
   y += HISTORY_HEIGHT + 16;
-  snprintf(text, sizeof text, "time: %" PRIu64 " allocations and frees", h->events);
+  snprintf(text, sizeof text, "time: %" PRIu64 " allocations and frees, one after the other", h->events);
   put_label(to, LEFT + INNER / 2.0, y, "text-anchor=\"middle\"", text);
   y += 26;
   snprintf(text, sizeof text,
-           "Share of the heap: live (grey, most %.0f %%), and free below the last block, which is what fragmentation "
-           "costs (red, most %.0f %%)",
+           "Share of the heap over time: in use (grey, at most %.0f %%), and holes between blocks, the cost of "
+           "fragmentation (red, at most %.0f %%)",
            100 * largest_of(h->live, h->columns), 100 * largest_of(h->scattered, h->columns));
   put_label(to, LEFT, y, "font-weight=\"bold\"", text);
   y += 10;
@@ -151,8 +156,8 @@ static void put_title(FILE *to, const struct map *map, const struct map_region *
   struct map_sums sums = map_sum(region);
   char text[400], total[32], used[32], largest[32];
   snprintf(text, sizeof text,
-           "%s%s: %s of %s in use (%.1f %%), %" PRIu64 " blocks; %" PRIu64 " free ones, largest %s%s",
-           map->history.columns ? "At the peak, " : "", region->name, map_bytes(sums.in_use, used),
+           "%s: %s of %s in use (%.1f %%) in %" PRIu64 " blocks; %" PRIu64 " free blocks, the largest %s%s",
+           map->history.columns ? "At the peak" : region->name, map_bytes(sums.in_use, used),
            map_bytes(region->size, total), 100.0 * (double)sums.in_use / (double)region->size, sums.live_blocks,
            sums.free_blocks, map_bytes(sums.largest, largest), region->changed ? " (changed while it was dumped)" : "");
   put_label(to, LEFT, y, "font-weight=\"bold\"", text);
@@ -183,6 +188,11 @@ static bool in_legend(const struct map *map, uint32_t class) {
 static void put_legend(FILE *to, const struct map *map, double y) {
   char text[160], bytes[32];
   uint32_t place = 0;
+  snprintf(text, sizeof text, "Colours: %s%s. Addresses go from left to right, then to the next row.",
+           map->by_size ? "sizes of blocks" : "tags of blocks",
+           map->history.columns ? ", with their figures at the peak" : "");
+  put_label(to, LEFT, y, "font-weight=\"bold\"", text);
+  y += LEGEND_TITLE;
   for (uint32_t class = 0; class < MAP_CLASSES; class ++) {
     const struct map_class *c = &map->classes[class];
     if (!in_legend(map, class)) {
@@ -191,7 +201,8 @@ static void put_legend(FILE *to, const struct map *map, double y) {
     double x = LEFT + place % 4 * (INNER / 4.0), at = y + place / 4 * 20.0;
     fprintf(to, "<rect x=\"%.0f\" y=\"%.0f\" width=\"12\" height=\"12\" fill=\"%s\" stroke=\"#999\"/>\n", x, at - 10,
             map_colour(map, class));
-    snprintf(text, sizeof text, "%s: %s in %" PRIu64, c->name, map_bytes(c->bytes, bytes), c->blocks);
+    snprintf(text, sizeof text, "%s: %s, %" PRIu64 " block%s", c->name, map_bytes(c->bytes, bytes), c->blocks,
+             c->blocks == 1 ? "" : "s");
     put_label(to, x + 18, at, "", text);
     place++;
   }
@@ -202,7 +213,7 @@ static double legend_height(const struct map *map) {
   for (uint32_t class = 0; class < MAP_CLASSES; class ++) {
     places += in_legend(map, class);
   }
-  return places / 4 * 20.0;
+  return LEGEND_TITLE + places / 4 * 20.0;
 }
 
 static void put_picture(FILE *to, const struct map *map, double height) {

@@ -45,6 +45,15 @@ static void *create_with(uint32_t flags, uint64_t bytes, uint64_t base, uint32_t
   return zcmem_hal_create(&config, &region, 1, &hal) == ZCMEM_OK ? hal : NULL;
 }
 
+struct zcmem_hal *bench_zcmem_hal(const struct zcmem_lock_ops *lock, uint32_t region_flags, uint64_t bytes,
+                                  uint64_t base, uint32_t max_live) {
+  const struct zcmem_hal_config config = {.name = "zcmem-bench", .max_regions = 1, .lock = lock};
+  struct zcmem_region_config region = region_config(bytes, base, max_live);
+  struct zcmem_hal *hal;
+  region.flags = region_flags;
+  return zcmem_hal_create(&config, &region, 1, &hal) == ZCMEM_OK ? hal : NULL;
+}
+
 static void *hal_create(uint64_t bytes, uint64_t base, uint32_t max_live) {
   return create_with(ZCMEM_HAL_MAGAZINES, bytes, base, max_live);
 }

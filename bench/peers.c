@@ -160,6 +160,8 @@ static void append_zcmem(struct bench_lineup *lineup, enum bench_lineup_kind kin
     zcmem = &bench_peer_heap;
   } else if (bench_settings.magazines == BENCH_MAGAZINES_OFF) {
     zcmem = &bench_peer_hal_off;
+  } else if (bench_settings.magazines == BENCH_MAGAZINES_CONTEXT) {
+    zcmem = &bench_peer_context;
   } else {
     beside = bench_settings.magazines == BENCH_MAGAZINES_BOTH;
   }

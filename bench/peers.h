@@ -5,6 +5,8 @@
 
 #include "peer.h"
 
+#include <zcmem/hal.h>
+
 #define BENCH_MAX_ENTRIES 32u
 #define BENCH_MAX_NAME 64u
 
@@ -35,12 +37,17 @@ int bench_lineup_gather(struct bench_lineup *lineup, enum bench_lineup_kind kind
 /* Is it "zcmem", at whatever layer? */
 bool bench_entry_is_zcmem(const struct bench_entry *entry);
 
-/* zcmem's facade with and without magazines, and its bare heap. All are called "zcmem". */
+/* zcmem's facade with and without magazines, and through a context; and its bare heap. All are called "zcmem". */
 extern const struct bench_peer bench_peer_hal;
 extern const struct bench_peer bench_peer_hal_off;
+extern const struct bench_peer bench_peer_context;
 extern const struct bench_peer bench_peer_heap;
 /* The facade without magazines, to be measured beside the one with them. */
 extern const struct bench_peer bench_peer_hal_beside;
+
+/* A HAL with one region, as all of these have it, with that lock and these flags; NULL: not possible. */
+struct zcmem_hal *bench_zcmem_hal(const struct zcmem_lock_ops *lock, uint32_t region_flags, uint64_t bytes,
+                                  uint64_t base, uint32_t max_live);
 
 /* Bytes that zcmem asks for to keep the state of a region for max_live blocks, at the layer of bench_settings. */
 uint64_t bench_zcmem_bytes(uint64_t region_bytes, uint32_t max_live);

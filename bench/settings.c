@@ -22,6 +22,8 @@ void bench_settings_append_variant(char *parameters, size_t size) {
     snprintf(parameters + used, size - used, ";layer=heap");
   } else if (bench_settings.magazines == BENCH_MAGAZINES_OFF) {
     snprintf(parameters + used, size - used, ";magazines=off");
+  } else if (bench_settings.magazines == BENCH_MAGAZINES_CONTEXT) {
+    snprintf(parameters + used, size - used, ";magazines=context");
   }
 }
 

@@ -13,7 +13,7 @@
 #define BENCH_MAX_LIVE (1u << 24)
 #define BENCH_MAX_SIZE (1u << 30)
 
-enum bench_magazines { BENCH_MAGAZINES_ON, BENCH_MAGAZINES_OFF, BENCH_MAGAZINES_BOTH };
+enum bench_magazines { BENCH_MAGAZINES_ON, BENCH_MAGAZINES_OFF, BENCH_MAGAZINES_BOTH, BENCH_MAGAZINES_CONTEXT };
 
 enum bench_layer { BENCH_LAYER_HAL, BENCH_LAYER_HEAP };
 
@@ -60,7 +60,10 @@ extern struct bench_settings bench_settings;
 #define BENCH_OPTION_LAYER                                                                                             \
   { "--layer", "hal|heap", BENCH_CHOICE, &bench_settings.layer, 0, 0, "zcmem's facade (hal) or its bare heap" }
 #define BENCH_OPTION_MAGAZINES                                                                                         \
-  { "--magazines", "on|off|both", BENCH_CHOICE, &bench_settings.magazines, 0, 0, "zcmem's; both: beside each other" }
+  {                                                                                                                    \
+    "--magazines", "on|off|both|context", BENCH_CHOICE, &bench_settings.magazines, 0, 0,                               \
+        "zcmem's; both: beside each other; context: one context, no lock"                                              \
+  }
 #define BENCH_OPTION_DRIVER                                                                                            \
   { "--driver", NULL, BENCH_FLAG, &bench_settings.driver, 0, 0, "measure the driver's empty loop, too" }
 #define BENCH_OPTION_CHECK                                                                                             \

@@ -62,6 +62,18 @@ static inline bool zcmem__atomic_unchanged(const struct zcmem__version *version,
   return (since & 1u) == 0 && zcmem__atomic_same(version->at, since);
 }
 
+/*
+ * The same for one comparison: the version without the bit that makes it odd, which an odd one never equals, nor any
+ * later one.
+ */
+static inline uint32_t zcmem__atomic_version_even(const struct zcmem__version *version) {
+  return zcmem__atomic_acquire(version->at) & ~UINT32_C(1);
+}
+
+static inline bool zcmem__atomic_still(const struct zcmem__version *version, uint32_t even) {
+  return zcmem__atomic_same(version->at, even);
+}
+
 /* Counts up, or down: what was counted before. Down is a publish. */
 static inline uint32_t zcmem__atomic_count_up(struct zcmem__atomic_u32 *word) {
   return atomic_fetch_add_explicit(&word->value, 1, memory_order_relaxed);

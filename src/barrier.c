@@ -52,5 +52,14 @@ void zcmem__barrier_pause(void) {
   (void)sched_yield();
 }
 #else
-typedef int zcmem__barrier_empty; /* ISO C wants something in each file */
+bool zcmem__barrier_kernel; /* never: the owner passes a fence */
+
+void zcmem__barrier_open(void) {}
+
+void zcmem__barrier_all(void) {
+  atomic_thread_fence(memory_order_seq_cst);
+}
+
+/* There is no portable way; zcmem_lock_ops may have one. */
+void zcmem__barrier_pause(void) {}
 #endif

@@ -28,13 +28,16 @@ void zcmem__barrier_pause(void);
 #define ZCMEM__BARRIER_BUSY 1u
 #define ZCMEM__BARRIER_CLOSED 2u /* by the owner itself: it does not enter */
 
-/* The owner's: from idle to busy. False: the word is something else. */
-ZCMEM__INLINE bool zcmem__barrier_enter(struct zcmem__atomic_u32 *word) {
+/*
+ * The owner's: from idle to busy. False: the word is something else. single: there is no other thread, so it passes no
+ * fence.
+ */
+ZCMEM__INLINE bool zcmem__barrier_enter(struct zcmem__atomic_u32 *word, bool single) {
   if (ZCMEM__UNLIKELY(atomic_load_explicit(&word->value, memory_order_relaxed) != ZCMEM__BARRIER_IDLE)) {
     return false;
   }
   atomic_store_explicit(&word->value, ZCMEM__BARRIER_BUSY, memory_order_relaxed);
-  if (ZCMEM__LIKELY(zcmem__barrier_kernel)) {
+  if (ZCMEM__LIKELY(single || zcmem__barrier_kernel)) {
     atomic_signal_fence(memory_order_seq_cst);
   } else {
     atomic_thread_fence(memory_order_seq_cst);

@@ -212,9 +212,11 @@ static uint32_t free_run(struct zcmem__region *region, const hal_addr_t *addrs, 
     if (addrs[done] == HAL_NULLPTR || locked != ZCMEM_OK) {
       continue;
     }
+    const struct zcmem__tally_block block = zcmem__tally_before(&region->tally, region->heap, addrs[done]);
     zcmem__atomic_change(&region->version);
     enum zcmem_status status = zcmem_heap_free(region->heap, addrs[done]);
     zcmem__atomic_changed(&region->version);
+    zcmem__tally_freed(&region->tally, block, status);
     zcmem__mem_count_free(region, status, false);
     tally->freed += status == ZCMEM_OK;
     note_answer(tally, status);

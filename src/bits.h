@@ -166,6 +166,28 @@ static inline void *zcmem__bits_select_pointer(bool condition, void *a, void *b)
   return (void *)((uintptr_t)b ^ (((uintptr_t)a ^ (uintptr_t)b) & ((uintptr_t)0 - (uintptr_t)condition)));
 }
 
+/*
+ * The same for a step of a search: where `way` is `size` or more, *left becomes what is more of it, and *at `next`.
+ * Compilers would rather guess.
+ */
+static inline void zcmem__bits_pass(uint32_t way, uint32_t size, const void *next, uint32_t *left, const void **at) {
+#if defined(__GNUC__) && defined(__x86_64__) && UINTPTR_MAX > UINT32_MAX
+  uint32_t rest = *left;
+  const void *now = *at;
+  __asm__("subl %[size], %[way]\n\tcmovael %[way], %[rest]\n\tcmovaeq %[next], %[now]"
+          : [way] "+&r"(way), [rest] "+&r"(rest), [now] "+&r"(now)
+          : [size] "r"(size), [next] "r"(next)
+          : "cc");
+  *left = rest;
+  *at = now;
+#else
+  bool passed = way >= size;
+  uintptr_t other = (uintptr_t)next ^ (uintptr_t)*at;
+  *left = zcmem__bits_select(passed, way - size, *left);
+  *at = (const void *)((uintptr_t)*at ^ (other & ((uintptr_t)0 - (uintptr_t)passed)));
+#endif
+}
+
 /* Bit n < 64 of a 64-bit word. */
 static inline uint64_t zcmem__bits_one(uint32_t n) {
   return (uint64_t)1 << n;

@@ -4,13 +4,16 @@
 #ifdef ZCMEM__MAGAZINES
 #include "heap_ops.h"
 
-/* A region of n blocks has as many buckets of two hints, at least; so most blocks have a hint, even when all live. */
+/*
+ * A region of n blocks has room for twice as many hints, at least: so even where all of them live less than one in a
+ * hundred finds its bucket full of others that live.
+ */
 static uint32_t bucket_bits(uint32_t max_blocks) {
-  return max_blocks <= 2 ? 1 : zcmem__bits_high(max_blocks - 1u) + 1u;
+  return max_blocks <= ZCMEM__HINTS ? 1 : zcmem__bits_high(max_blocks - 1u) - 1u;
 }
 
 static size_t hint_bytes(uint32_t max_blocks) {
-  return zcmem__lines((size_t)2 * sizeof(uint64_t) << bucket_bits(max_blocks));
+  return zcmem__lines(ZCMEM__HINTS * sizeof(uint64_t) << bucket_bits(max_blocks));
 }
 
 /* Bundles for an eighth of the blocks, and a few for a small region. */
@@ -43,15 +46,27 @@ void zcmem__depot_init(struct zcmem__depot *depot, struct zcmem__region *region,
 
 /* ------------------------------------------------------------------------------------------------------- hints -- */
 
-/* Where both places are taken the older hint goes: stale ones do, in the end, or that of a block which is then freed
-   the slow way. */
+/* The youngest comes first and the oldest goes: a stale one, as a rule, or that of a block which is then freed the slow
+   way and so becomes the youngest. */
 void zcmem__depot_hint(struct zcmem__depot *depot, uint32_t start, uint32_t id) {
   uint64_t *bucket = depot->hints + zcmem__hint_bucket(start, depot->hint_shift);
-  uint64_t hint = (uint64_t)start << 32 | id;
-  if (bucket[0] >> 32 != start) {
-    ZCMEM__PUT64(bucket[1], bucket[0]);
+  uint32_t place = 0;
+  while (place < ZCMEM__HINTS - 1u && bucket[place] >> 32 != start) {
+    place++;
   }
-  ZCMEM__PUT64(bucket[0], hint);
+  for (; place > 0; place--) {
+    ZCMEM__PUT64(bucket[place], bucket[place - 1u]);
+  }
+  ZCMEM__PUT64(bucket[0], (uint64_t)start << 32 | id);
+}
+
+void zcmem__depot_forget(struct zcmem__depot *depot, uint32_t start) {
+  uint64_t *bucket = depot->hints + zcmem__hint_bucket(start, depot->hint_shift);
+  for (int i = 0; i < 2; i++) {
+    if (bucket[i] >> 32 == start) {
+      ZCMEM__PUT64(bucket[i], 0u);
+    }
+  }
 }
 
 /* ---------------------------------------------------------------------------------------- blocks in and out -- */
@@ -70,7 +85,7 @@ void zcmem__depot_redeem_shared(struct zcmem__region *region, struct zcmem__tick
   }
 }
 
-void zcmem__depot_forget(struct zcmem__region *region) {
+void zcmem__depot_void(struct zcmem__region *region) {
   struct zcmem__depot *depot = region->depot;
   depot->granted = 0;
   depot->held = 0;

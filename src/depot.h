@@ -35,7 +35,7 @@ struct zcmem__bundle {
 };
 
 struct zcmem__depot {
-  struct zcmem__magazines *all; /* of every thread that was here */
+  struct zcmem__magazines *all; /* of every thread that was here, and of open contexts */
   uint32_t threads;             /* how many these are */
   uint32_t limit;               /* quanta that may be cached, over all */
   uint32_t granted;             /* allowances given */
@@ -62,15 +62,21 @@ void zcmem__depot_init(struct zcmem__depot *depot, struct zcmem__region *region,
                        void (*share)(struct zcmem__region *region));
 
 /*
- * A hint leads from a block's first quantum to its descriptor: a bucket of two words, start << 32 | id. It may be stale
- * or missing; the descriptor tells.
+ * A hint leads from a block's first quantum to its descriptor: start << 32 | id, never 0. It may be stale or missing;
+ * the descriptor tells. A bucket is a cache line, the youngest hint first, so that a look-up seldom needs more than
+ * its first half.
  */
+#define ZCMEM__HINTS 8u
+
 ZCMEM__INLINE size_t zcmem__hint_bucket(uint32_t quantum, uint32_t shift) {
-  return 2u * (size_t)(quantum * UINT64_C(0x9e3779b97f4a7c15) >> shift);
+  return ZCMEM__HINTS * (size_t)(quantum * UINT64_C(0x9e3779b97f4a7c15) >> shift);
 }
 
 /* Remembers where a block is. */
 void zcmem__depot_hint(struct zcmem__depot *depot, uint32_t start, uint32_t id);
+
+/* Forgets it, so that the block's free comes by the lock. A live block gets no other hint. */
+void zcmem__depot_forget(struct zcmem__depot *depot, uint32_t start);
 
 /* Gives a cached block, which nobody has a ticket of any more, back to the heap. */
 void zcmem__depot_release(struct zcmem__region *region, uint32_t id);
@@ -92,7 +98,7 @@ ZCMEM__INLINE uint32_t zcmem__depot_mark(const struct zcmem__region *region, con
 }
 
 /* Nothing is kept any more, and nothing may be, in the depot itself: other processes have seized it. */
-void zcmem__depot_forget(struct zcmem__region *region);
+void zcmem__depot_void(struct zcmem__region *region);
 
 /* Tells other processes what is kept, unless it has been seized. */
 ZCMEM__INLINE void zcmem__depot_tell(const struct zcmem__region *region) {

@@ -88,7 +88,7 @@ static void end_line(struct dump *dump) {
 }
 
 static void put_block(struct dump *dump, const struct zcmem__region *region, uint32_t index,
-                      const struct zcmem_block_info *block) {
+                      const struct zcmem_block_info *block, uint32_t owner) {
   static const char *const states[] = {"free", "live", "zombie", "cached"};
   put_member(dump, "{\"type\":\"block\",\"region\":", index);
   put_member(dump, ",\"offset\":", block->addr - region->base);
@@ -98,6 +98,8 @@ static void put_block(struct dump *dump, const struct zcmem__region *region, uin
   put_member(dump, ",\"tag\":", block->tag);
   put_member(dump, ",\"pins\":", block->pins);
   put_member(dump, ",\"transfers\":", block->transfers);
+  put_member(dump, ",\"owner\":", owner);
+  put_member(dump, ",\"pid\":", region->shared == NULL ? 0 : region->shared->pid_of(region->shared, owner));
   end_line(dump);
 }
 
@@ -115,7 +117,7 @@ static void put_region(struct dump *dump, const struct zcmem__region *region, ui
 
 /* Up to PIECE blocks from `from` on, and the version that they are of. ELOCK. */
 static enum zcmem_status look_at_piece(struct zcmem__region *region, hal_addr_t from, struct zcmem_block_info *blocks,
-                                       uint32_t *count, uint32_t *version) {
+                                       uint8_t *owners, uint32_t *count, uint32_t *version) {
   enum zcmem_status status = zcmem__region_take(region);
   if (status == ZCMEM_OK) {
     status = zcmem__keep_settle(region, false);
@@ -123,7 +125,7 @@ static enum zcmem_status look_at_piece(struct zcmem__region *region, hal_addr_t 
   if (status != ZCMEM_OK) {
     return status;
   }
-  *count = zcmem__heap_list(region->heap, from, blocks, PIECE);
+  *count = zcmem__heap_list(region->heap, from, blocks, owners, PIECE);
   *version = zcmem__atomic_version(&region->version);
   zcmem__keep_resume(region);
   zcmem__lock_drop(&region->lock);
@@ -162,13 +164,14 @@ static void put_end(struct dump *dump, uint32_t index, const struct listed *sum,
 
 static void dump_region(struct dump *dump, struct zcmem__region *region, uint32_t index) {
   struct zcmem_block_info blocks[PIECE];
+  uint8_t owners[PIECE];
   struct listed sum = {0};
   uint32_t count = 0, version = 0, first_version = 0;
   bool changed = false, first = true;
   hal_addr_t next = region->first;
   put_region(dump, region, index);
   do {
-    enum zcmem_status status = look_at_piece(region, next, blocks, &count, &version);
+    enum zcmem_status status = look_at_piece(region, next, blocks, owners, &count, &version);
     if (status != ZCMEM_OK) {
       dump->status = status;
       return;
@@ -177,7 +180,7 @@ static void dump_region(struct dump *dump, struct zcmem__region *region, uint32_
     changed = changed || version != first_version;
     first = false;
     for (uint32_t i = 0; i < count && dump->status == ZCMEM_OK; i++) {
-      put_block(dump, region, index, &blocks[i]);
+      put_block(dump, region, index, &blocks[i], owners[i]);
       add_block(&sum, &blocks[i]);
       next = blocks[i].addr + blocks[i].size;
     }

@@ -33,53 +33,11 @@ hal_size_t zcmem__guard_front(const struct zcmem_region_config *config) {
   return (config->red_zone + quantum - 1u) & ~(quantum - 1u);
 }
 
-/* -------------------------------------------------------------------------------------------------- patterns -- */
+/* ----------------------------------------------------------------------------------------------------- bytes -- */
 
-static unsigned char *bytes_at(const struct zcmem__guard *guard, hal_addr_t addr) {
-  return guard->host + (size_t)(addr - guard->base);
-}
-
-/*
- * What a red zone holds: by the last six bits of the address, different from byte to byte, so that no constant stored
- * over two of them is what was there; never 0, 0xff or a letter. Twice, so that 64 bytes can be had from any of them
- * on.
- */
-#define ZONE_1(i) (0x80 | (((i)*29) & 0x3f))
-#define ZONE_8(i)                                                                                                      \
-  ZONE_1(i), ZONE_1(i + 1), ZONE_1(i + 2), ZONE_1(i + 3), ZONE_1(i + 4), ZONE_1(i + 5), ZONE_1(i + 6), ZONE_1(i + 7)
-#define ZONE_64 ZONE_8(0), ZONE_8(8), ZONE_8(16), ZONE_8(24), ZONE_8(32), ZONE_8(40), ZONE_8(48), ZONE_8(56)
-#define ZONE_PERIOD 64u
-static const unsigned char zone_bytes[2 * ZONE_PERIOD] = {ZONE_64, ZONE_64};
-
-static const unsigned char *zone_at(hal_addr_t addr) {
-  return zone_bytes + addr % ZONE_PERIOD;
-}
-
-static void draw_zone(const struct zcmem__guard *guard, hal_addr_t addr, hal_size_t size) {
-  unsigned char *bytes = bytes_at(guard, addr);
-  hal_size_t i = 0;
-  for (; size - i >= ZONE_PERIOD; i += ZONE_PERIOD) {
-    memcpy(bytes + i, zone_at(addr), ZONE_PERIOD);
-  }
-  memcpy(bytes + i, zone_at(addr), (size_t)(size - i));
-}
-
-/* How many bytes of the zone are as they were drawn, from the first one on. */
-static hal_size_t intact(const struct zcmem__guard *guard, hal_addr_t addr, hal_size_t size) {
-  const unsigned char *bytes = bytes_at(guard, addr);
-  hal_size_t i = 0;
-  while (size - i >= ZONE_PERIOD && memcmp(bytes + i, zone_at(addr), ZONE_PERIOD) == 0) {
-    i += ZONE_PERIOD;
-  }
-  while (i < size && bytes[i] == *zone_at(addr + i)) {
-    i++;
-  }
-  return i;
-}
-
-/* The same of poisoned bytes. */
+/* How many bytes of a poisoned block are as they were poisoned, from the first one on. */
 static hal_size_t still_poisoned(const struct zcmem__guard *guard, hal_addr_t addr, hal_size_t size) {
-  const unsigned char *bytes = bytes_at(guard, addr);
+  const unsigned char *bytes = zcmem__zone_host(&guard->zones, addr);
   hal_size_t i = 0;
   while (i < size && bytes[i] == FREED_BYTE) {
     i++;
@@ -89,97 +47,19 @@ static hal_size_t still_poisoned(const struct zcmem__guard *guard, hal_addr_t ad
 
 void zcmem__guard_fill(const struct zcmem__guard *guard, hal_addr_t addr, hal_size_t size) {
   if ((guard->flags & ZCMEM_REGION_FILL) != 0) {
-    memset(bytes_at(guard, addr), NEW_BYTE, (size_t)size);
+    memset(zcmem__zone_host(&guard->zones, addr), NEW_BYTE, (size_t)size);
   }
 }
 
 void zcmem__guard_poison(const struct zcmem__guard *guard, hal_addr_t addr, hal_size_t size) {
-  memset(bytes_at(guard, addr), FREED_BYTE, (size_t)size);
-}
-
-/* ------------------------------------------------------------------------------------------------- red zones -- */
-
-/* A block as its owner sees it, and where it ends. */
-struct extent {
-  hal_addr_t addr, end, rest; /* first byte; behind all of it; behind what was asked for */
-};
-
-static struct extent extent_of(const struct zcmem__guard *guard, const struct zcmem__block *block) {
-  hal_addr_t addr = zcmem__heap_addr(guard->heap, block->start);
-  hal_addr_t end = addr + zcmem__heap_bytes_of(guard->heap, block->size);
-  return (struct extent){.addr = addr, .end = end, .rest = end - block->slack};
-}
-
-static void draw_behind(const struct zcmem__guard *guard, const struct zcmem__block *block) {
-  const struct extent of = extent_of(guard, block);
-  if (of.end - of.rest <= 2 * guard->zone) { /* they touch */
-    draw_zone(guard, of.rest, of.end - of.rest);
-    return;
-  }
-  draw_zone(guard, of.rest, guard->zone);
-  draw_zone(guard, of.end - guard->zone, guard->zone);
-}
-
-/* Bytes of the zone before a block that are no other block's: as far as it is free there, or not the heap's. */
-static hal_size_t own_before(const struct zcmem__guard *guard, const struct zcmem__block *block) {
-  uint32_t before = zcmem__link_id(block->prev);
-  hal_size_t room = 0;
-  if (zcmem__link_free(block->prev)) {
-    const struct zcmem__block *gap = zcmem__block(guard->heap, before);
-    room = zcmem__heap_bytes_of(guard->heap, gap->size);
-    before = zcmem__link_id(gap->prev);
-  }
-  return before == ZCMEM__NIL || room > guard->zone ? guard->zone : room;
-}
-
-static void draw_before(const struct zcmem__guard *guard, const struct zcmem__block *block) {
-  hal_size_t size = own_before(guard, block);
-  draw_zone(guard, extent_of(guard, block).addr - size, size);
-}
-
-static void note(struct zcmem_damage *damage, enum zcmem_damage_kind kind, hal_addr_t block, hal_addr_t at) {
-  if (damage->count++ == 0) {
-    damage->kind = kind;
-    damage->block = block;
-    damage->at = at;
-  }
-}
-
-/* Looks at a zone, or at `size` bytes of it. */
-static void look(const struct zcmem__guard *guard, enum zcmem_damage_kind kind, hal_addr_t block, hal_addr_t zone,
-                 hal_size_t size, struct zcmem_damage *damage) {
-  hal_size_t good = intact(guard, zone, size);
-  if (good < size) {
-    note(damage, kind, block, zone + good);
-  }
-}
-
-/* The two zones behind a block may be one, and are counted as one. */
-static void look_behind(const struct zcmem__guard *guard, const struct zcmem__block *block, enum zcmem_damage_kind kind,
-                        struct zcmem_damage *damage) {
-  const struct extent of = extent_of(guard, block);
-  uint64_t count = damage->count;
-  if (of.end - of.rest <= 2 * guard->zone) {
-    look(guard, kind, of.addr, of.rest, of.end - of.rest, damage);
-    return;
-  }
-  look(guard, kind, of.addr, of.rest, guard->zone, damage);
-  if (damage->count == count) {
-    look(guard, kind, of.addr, of.end - guard->zone, guard->zone, damage);
-  }
-}
-
-static void look_before(const struct zcmem__guard *guard, const struct zcmem__block *block, hal_size_t size,
-                        struct zcmem_damage *damage) {
-  const hal_addr_t addr = extent_of(guard, block).addr;
-  look(guard, ZCMEM_DAMAGE_BEFORE, addr, addr - size, size, damage);
+  memset(zcmem__zone_host(&guard->zones, addr), FREED_BYTE, (size_t)size);
 }
 
 static enum zcmem_status judge_zones(const struct zcmem__guard *guard, const struct zcmem__block *block) {
   struct zcmem_damage damage = {.count = 0};
-  if (guard->zone > 0) {
-    look_behind(guard, block, ZCMEM_DAMAGE_BEHIND, &damage);
-    look_before(guard, block, guard->zone, &damage);
+  if (guard->zones.bytes > 0) {
+    zcmem__zone_look_behind(&guard->zones, block, ZCMEM_DAMAGE_BEHIND, &damage);
+    zcmem__zone_look_before(&guard->zones, block, false, &damage);
   }
   return damage.count == 0 ? ZCMEM_OK : ZCMEM_ECORRUPT;
 }
@@ -191,16 +71,16 @@ static bool tracked(const struct zcmem__guard *guard) {
 }
 
 static void tell_alloc(const struct zcmem__guard *guard, const struct zcmem__block *block) {
-  const struct extent of = extent_of(guard, block);
+  const struct zcmem__zone_extent of = zcmem__zone_extent(&guard->zones, block);
   if (tracked(guard)) {
-    zcmem__track_alloc(guard->host, bytes_at(guard, of.addr), (size_t)(of.rest - of.addr));
+    zcmem__track_alloc(guard->zones.host, zcmem__zone_host(&guard->zones, of.addr), (size_t)(of.rest - of.addr));
   }
 }
 
 static void tell_free(const struct zcmem__guard *guard, const struct zcmem__block *block) {
-  const struct extent of = extent_of(guard, block);
+  const struct zcmem__zone_extent of = zcmem__zone_extent(&guard->zones, block);
   if (tracked(guard)) {
-    zcmem__track_free(guard->host, bytes_at(guard, of.addr), (size_t)(of.rest - of.addr));
+    zcmem__track_free(guard->zones.host, zcmem__zone_host(&guard->zones, of.addr), (size_t)(of.rest - of.addr));
   }
 }
 
@@ -209,37 +89,35 @@ static void tell_free(const struct zcmem__guard *guard, const struct zcmem__bloc
 void zcmem__guard_init(struct zcmem__guard *guard, const struct zcmem_region_config *config, struct zcmem_heap *heap) {
   bool told = (config->flags & ZCMEM_REGION_TRACKED) != 0 && zcmem__track_active();
   uint32_t done_by_tool = ZCMEM_REGION_POISON | (told ? 0 : ZCMEM_REGION_TRACKED);
-  *guard = (struct zcmem__guard){.heap = heap,
-                                 .base = config->base,
-                                 .host = config->host,
-                                 .size = config->size,
-                                 .zone = told ? 0 : config->red_zone,
-                                 .flags = config->flags & HARDENING & ~(told ? done_by_tool : ZCMEM_REGION_TRACKED),
-                                 .quarantine = {.most = config->quarantine >> heap->at.quantum_shift}};
+  *guard = (struct zcmem__guard){
+      .zones = {.heap = heap, .base = config->base, .host = config->host, .bytes = told ? 0 : config->red_zone},
+      .size = config->size,
+      .flags = config->flags & HARDENING & ~(told ? done_by_tool : ZCMEM_REGION_TRACKED),
+      .quarantine = {.most = config->quarantine >> heap->at.quantum_shift}};
   heap->shared = ZCMEM__SHARED_MANY; /* slack may be more than a quantum, and blocks be CACHED */
-  if (guard->zone > 0) {
-    draw_zone(guard, heap->at.base - guard->zone, guard->zone);
+  if (guard->zones.bytes > 0) {
+    zcmem__zone_draw_first(&guard->zones);
   }
   if (told) {
-    zcmem__track_open(guard->host, (size_t)guard->size);
+    zcmem__track_open(guard->zones.host, (size_t)guard->size);
   }
 }
 
 void zcmem__guard_destroy(struct zcmem__guard *guard) {
   if (tracked(guard)) {
-    zcmem__track_close(guard->host, (size_t)guard->size);
+    zcmem__track_close(guard->zones.host, (size_t)guard->size);
   }
 }
 
 /* With the zone; what does not fit 64 bits fits no heap either. */
 static hal_size_t with_zone(const struct zcmem__guard *guard, hal_size_t size) {
-  return size > UINT64_MAX - guard->zone ? UINT64_MAX : size + guard->zone;
+  return size > UINT64_MAX - guard->zones.bytes ? UINT64_MAX : size + guard->zones.bytes;
 }
 
 /* Moves the end of what the block's owner may use: `zone` bytes are slack, or not. */
 static void change_slack(struct zcmem__guard *guard, struct zcmem__block *block, uint32_t more) {
   ZCMEM__PUT(block->slack, block->slack + more);
-  guard->heap->slack += (uint64_t)(int64_t)(int32_t)more;
+  guard->zones.heap->slack += (uint64_t)(int64_t)(int32_t)more;
 }
 
 enum zcmem_status zcmem__guard_alloc(struct zcmem__guard *guard, hal_size_t size, hal_size_t align, hal_addr_t *addr) {
@@ -247,32 +125,32 @@ enum zcmem_status zcmem__guard_alloc(struct zcmem__guard *guard, hal_size_t size
   if (addr == NULL) {
     return ZCMEM_EINVAL;
   }
-  enum zcmem_status status = zcmem__heap_take(guard->heap, with_zone(guard, size), align, &id);
+  enum zcmem_status status = zcmem__heap_take(guard->zones.heap, with_zone(guard, size), align, &id);
   if (status != ZCMEM_OK) {
     return status;
   }
-  struct zcmem__block *block = zcmem__block(guard->heap, id);
-  change_slack(guard, block, (uint32_t)guard->zone);
+  struct zcmem__block *block = zcmem__block(guard->zones.heap, id);
+  change_slack(guard, block, (uint32_t)guard->zones.bytes);
   if ((guard->flags & ZCMEM_REGION_HANDLES) != 0) {
     guard->generation += guard->generation == UINT32_MAX ? 2u : 1u; /* 0 is none */
     ZCMEM__PUT(block->tag, guard->generation);
   }
-  if (guard->zone > 0) {
-    draw_before(guard, block);
-    draw_behind(guard, block);
+  if (guard->zones.bytes > 0) {
+    zcmem__zone_draw_before(&guard->zones, block);
+    zcmem__zone_draw_behind(&guard->zones, block);
   }
   tell_alloc(guard, block);
-  *addr = zcmem__heap_addr(guard->heap, block->start);
+  *addr = zcmem__heap_addr(guard->zones.heap, block->start);
   return ZCMEM_OK;
 }
 
 void zcmem__guard_undo(struct zcmem__guard *guard, hal_addr_t addr) {
-  tell_free(guard, zcmem__block(guard->heap, zcmem__heap_find(guard->heap, addr)));
-  (void)zcmem_heap_free(guard->heap, addr);
+  tell_free(guard, zcmem__block(guard->zones.heap, zcmem__heap_find(guard->zones.heap, addr)));
+  (void)zcmem_heap_free(guard->zones.heap, addr);
 }
 
 enum zcmem_status zcmem__guard_resize(struct zcmem__guard *guard, hal_addr_t addr, hal_size_t size) {
-  struct zcmem__block *block = zcmem__block(guard->heap, zcmem__heap_find(guard->heap, addr));
+  struct zcmem__block *block = zcmem__block(guard->zones.heap, zcmem__heap_find(guard->zones.heap, addr));
   if (zcmem__block_state(block) != ZCMEM__LIVE) {
     return ZCMEM_ENOENT;
   }
@@ -280,15 +158,16 @@ enum zcmem_status zcmem__guard_resize(struct zcmem__guard *guard, hal_addr_t add
   if (status != ZCMEM_OK) {
     return status;
   }
-  const struct extent was = extent_of(guard, block);
-  change_slack(guard, block, 0u - (uint32_t)guard->zone);
-  status = zcmem_heap_resize(guard->heap, addr, with_zone(guard, size));
-  change_slack(guard, block, (uint32_t)guard->zone);
-  if (status == ZCMEM_OK && guard->zone > 0) {
-    draw_behind(guard, block);
+  const struct zcmem__zone_extent was = zcmem__zone_extent(&guard->zones, block);
+  change_slack(guard, block, 0u - (uint32_t)guard->zones.bytes);
+  status = zcmem_heap_resize(guard->zones.heap, addr, with_zone(guard, size));
+  change_slack(guard, block, (uint32_t)guard->zones.bytes);
+  if (status == ZCMEM_OK && guard->zones.bytes > 0) {
+    zcmem__zone_draw_behind(&guard->zones, block);
   }
   if (status == ZCMEM_OK && tracked(guard)) {
-    zcmem__track_resize(guard->host, bytes_at(guard, addr), (size_t)(was.rest - was.addr), (size_t)size);
+    zcmem__track_resize(guard->zones.host, zcmem__zone_host(&guard->zones, addr), (size_t)(was.rest - was.addr),
+                        (size_t)size);
   }
   return status;
 }
@@ -297,31 +176,31 @@ enum zcmem_status zcmem__guard_resize(struct zcmem__guard *guard, hal_addr_t add
 
 /* Gives a CACHED block, whose slack is in no sum, to the heap. */
 static void give_to_heap(struct zcmem__guard *guard, uint32_t id) {
-  ZCMEM__PUT(zcmem__block(guard->heap, id)->slack, 0u);
-  zcmem__heap_release(guard->heap, id);
+  ZCMEM__PUT(zcmem__block(guard->zones.heap, id)->slack, 0u);
+  zcmem__heap_release(guard->zones.heap, id);
 }
 
 /* The zone of a block that goes to the heap is made whole, since the next block relies on it (G2). */
 static void look_at_last(struct zcmem__guard *guard, const struct zcmem__block *block) {
   uint64_t count = guard->late.count;
-  if (guard->zone > 0) {
-    look_behind(guard, block, ZCMEM_DAMAGE_FREED, &guard->late);
+  if (guard->zones.bytes > 0) {
+    zcmem__zone_look_behind(&guard->zones, block, ZCMEM_DAMAGE_FREED, &guard->late);
     if (guard->late.count != count) {
-      draw_behind(guard, block);
+      zcmem__zone_draw_behind(&guard->zones, block);
     }
   }
 }
 
 /* Of what leaves the quarantine a bounded part is looked at, since others wait for the lock. */
 static void let_out(struct zcmem__guard *guard) {
-  uint32_t id = zcmem__quarantine_pop(&guard->quarantine, guard->heap);
-  const struct zcmem__block *block = zcmem__block(guard->heap, id);
-  const struct extent of = extent_of(guard, block);
+  uint32_t id = zcmem__quarantine_pop(&guard->quarantine, guard->zones.heap);
+  const struct zcmem__block *block = zcmem__block(guard->zones.heap, id);
+  const struct zcmem__zone_extent of = zcmem__zone_extent(&guard->zones, block);
   if (zcmem__quarantine_poisoned(block)) {
     hal_size_t size = of.rest - of.addr < LEAVE_LOOK ? of.rest - of.addr : LEAVE_LOOK;
     hal_size_t good = still_poisoned(guard, of.addr, size);
     if (good < size) {
-      note(&guard->late, ZCMEM_DAMAGE_FREED, of.addr, of.addr + good);
+      zcmem__zone_note(&guard->late, ZCMEM_DAMAGE_FREED, of.addr, of.addr + good);
     }
   }
   look_at_last(guard, block);
@@ -340,15 +219,15 @@ uint32_t zcmem__guard_drain(struct zcmem__guard *guard, uint32_t most) {
 /* A block that has become CACHED. One for which too many others would have to leave does not come in. */
 static void retire(struct zcmem__guard *guard, uint32_t id, bool poisoned) {
   struct zcmem__quarantine *quarantine = &guard->quarantine;
-  const struct zcmem__block *block = zcmem__block(guard->heap, id);
+  const struct zcmem__block *block = zcmem__block(guard->zones.heap, id);
   tell_free(guard, block);
-  guard->heap->slack -= block->slack;
+  guard->zones.heap->slack -= block->slack;
   if (block->size <= quarantine->most) {
     for (uint32_t left = 0; left < LEAVE_MOST && quarantine->kept > quarantine->most - block->size; left++) {
       let_out(guard);
     }
     if (quarantine->kept <= quarantine->most - block->size) {
-      zcmem__quarantine_push(quarantine, guard->heap, id, poisoned);
+      zcmem__quarantine_push(quarantine, guard->zones.heap, id, poisoned);
       return;
     }
   }
@@ -366,8 +245,8 @@ static uint32_t use_after(uint32_t now, unsigned how) {
 
 enum zcmem_status zcmem__guard_free(struct zcmem__guard *guard, hal_addr_t addr, uint32_t generation, unsigned how,
                                     struct zcmem__guard_freed *freed) {
-  uint32_t id = zcmem__heap_find(guard->heap, addr), wanted;
-  struct zcmem__block *block = zcmem__block(guard->heap, id);
+  uint32_t id = zcmem__heap_find(guard->zones.heap, addr), wanted;
+  struct zcmem__block *block = zcmem__block(guard->zones.heap, id);
   uint32_t now = ZCMEM__GET(block->use);
   if ((now & ZCMEM__STATE) != ZCMEM__LIVE || (generation != 0 && block->tag != generation)) {
     return ZCMEM_ENOENT;
@@ -384,8 +263,8 @@ enum zcmem_status zcmem__guard_free(struct zcmem__guard *guard, hal_addr_t addr,
     if (wanted == ZCMEM__LIVE) {
       return ZCMEM_EBUSY;
     }
-  } while (!zcmem__heap_swap(guard->heap, &block->use, &now, wanted));
-  const struct extent of = extent_of(guard, block);
+  } while (!zcmem__heap_swap(guard->zones.heap, &block->use, &now, wanted));
+  const struct zcmem__zone_extent of = zcmem__zone_extent(&guard->zones, block);
   *freed = (struct zcmem__guard_freed){.deferred = now != ZCMEM__LIVE, .requested = of.rest - of.addr};
   if (wanted == ZCMEM__CACHED) {
     retire(guard, id, false);
@@ -395,12 +274,12 @@ enum zcmem_status zcmem__guard_free(struct zcmem__guard *guard, hal_addr_t addr,
 
 bool zcmem__guard_end(struct zcmem__guard *guard, hal_addr_t any, uint32_t one, bool poisoned) {
   uint32_t quantum;
-  if (!zcmem__heap_quantum(guard->heap, any, &quantum)) {
+  if (!zcmem__heap_quantum(guard->zones.heap, any, &quantum)) {
     return false;
   }
-  uint32_t id = zcmem__index_holder(guard->heap, quantum), now = ZCMEM__ZOMBIE + one;
-  struct zcmem__block *block = zcmem__block(guard->heap, id);
-  if (ZCMEM__GET(block->use) != now || !zcmem__heap_swap(guard->heap, &block->use, &now, ZCMEM__CACHED)) {
+  uint32_t id = zcmem__index_holder(guard->zones.heap, quantum), now = ZCMEM__ZOMBIE + one;
+  struct zcmem__block *block = zcmem__block(guard->zones.heap, id);
+  if (ZCMEM__GET(block->use) != now || !zcmem__heap_swap(guard->zones.heap, &block->use, &now, ZCMEM__CACHED)) {
     return false;
   }
   retire(guard, id, poisoned);
@@ -411,17 +290,17 @@ bool zcmem__guard_end(struct zcmem__guard *guard, hal_addr_t any, uint32_t one, 
 
 static void check_live_zones(const struct zcmem__guard *guard, bool mend, struct zcmem_damage *damage) {
   uint32_t id = ZCMEM__NIL;
-  while ((id = zcmem__link_id(zcmem__block(guard->heap, id)->next)) != ZCMEM__NIL) {
-    const struct zcmem__block *block = zcmem__block(guard->heap, id);
+  while ((id = zcmem__link_id(zcmem__block(guard->zones.heap, id)->next)) != ZCMEM__NIL) {
+    const struct zcmem__block *block = zcmem__block(guard->zones.heap, id);
     uint32_t state = ZCMEM__GET(block->use) & ZCMEM__STATE;
     if (state != ZCMEM__LIVE && state != ZCMEM__ZOMBIE) {
       continue;
     }
-    look_before(guard, block, own_before(guard, block), damage);
-    look_behind(guard, block, ZCMEM_DAMAGE_BEHIND, damage);
+    zcmem__zone_look_before(&guard->zones, block, true, damage);
+    zcmem__zone_look_behind(&guard->zones, block, ZCMEM_DAMAGE_BEHIND, damage);
     if (mend) {
-      draw_before(guard, block);
-      draw_behind(guard, block);
+      zcmem__zone_draw_before(&guard->zones, block);
+      zcmem__zone_draw_behind(&guard->zones, block);
     }
   }
 }
@@ -429,20 +308,20 @@ static void check_live_zones(const struct zcmem__guard *guard, bool mend, struct
 static void check_kept(const struct zcmem__guard *guard, bool mend, struct zcmem_damage *damage) {
   const struct zcmem__block *block;
   for (uint32_t id = guard->quarantine.first; id != ZCMEM__NIL; id = zcmem__quarantine_next(block)) {
-    block = zcmem__block(guard->heap, id);
-    const struct extent of = extent_of(guard, block);
+    block = zcmem__block(guard->zones.heap, id);
+    const struct zcmem__zone_extent of = zcmem__zone_extent(&guard->zones, block);
     hal_size_t size = zcmem__quarantine_poisoned(block) ? of.rest - of.addr : 0;
     hal_size_t good = still_poisoned(guard, of.addr, size);
     if (good < size) {
-      note(damage, ZCMEM_DAMAGE_FREED, of.addr, of.addr + good);
+      zcmem__zone_note(damage, ZCMEM_DAMAGE_FREED, of.addr, of.addr + good);
       if (mend) {
         zcmem__guard_poison(guard, of.addr, size);
       }
     }
-    if (guard->zone > 0) {
-      look_behind(guard, block, ZCMEM_DAMAGE_FREED, damage);
+    if (guard->zones.bytes > 0) {
+      zcmem__zone_look_behind(&guard->zones, block, ZCMEM_DAMAGE_FREED, damage);
       if (mend) {
-        draw_behind(guard, block);
+        zcmem__zone_draw_behind(&guard->zones, block);
       }
     }
   }
@@ -450,7 +329,7 @@ static void check_kept(const struct zcmem__guard *guard, bool mend, struct zcmem
 
 enum zcmem_status zcmem__guard_check(struct zcmem__guard *guard, bool mend, struct zcmem_damage *damage) {
   *damage = guard->late;
-  if (guard->zone > 0) {
+  if (guard->zones.bytes > 0) {
     check_live_zones(guard, mend, damage);
   }
   check_kept(guard, mend, damage);

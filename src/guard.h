@@ -4,30 +4,18 @@
  * the heap and the host's memory, and neither lock nor region: every call is made with the region's lock held and, if
  * it changes blocks, between two versions. What fills or poisons all bytes of a block is done without the lock
  * (guarded.h).
- *
- * A red zone is slack: the block is `zone` bytes larger in the heap than it was asked for, and told to be as large as
- * asked for. So every check of bounds is what it is without. All zones hold their pattern:
- *
- *   G1  the first and the last `zone` bytes of a live block's slack
- *   G2  the `zone` bytes before a live block: the last ones of the slack of the block before it, or free ones that hold
- *       the pattern since the block was made. Before the first block lie as many that the heap does not have.
- *
- * G2 lasts since free bytes are only changed where a block is made of them, and that has a zone of its own at its end.
  */
 #ifndef ZCMEM_SRC_GUARD_H
 #define ZCMEM_SRC_GUARD_H
 
 #include "quarantine.h"
-#include <zcmem/hardening.h>
+#include "zone.h"
 
 struct zcmem__guard {
-  struct zcmem_heap *heap;
-  hal_addr_t base;     /* of the region, and where the host sees it: */
-  unsigned char *host; /*   NULL where that does not matter */
-  hal_size_t size;     /* of the region */
-  hal_size_t zone;     /* bytes; 0: none, or a tool does it */
-  uint32_t flags;      /* of ZCMEM_REGION_*, those that are hardening; without what a tool does */
-  uint32_t generation; /* of the latest allocation */
+  struct zcmem__zones zones; /* none where a tool does it */
+  hal_size_t size;           /* of the region */
+  uint32_t flags;            /* of ZCMEM_REGION_*, those that are hardening; without what a tool does */
+  uint32_t generation;       /* of the latest allocation */
   struct zcmem__quarantine quarantine;
   struct zcmem_damage late; /* found when there was nobody to be told */
 };
@@ -43,7 +31,7 @@ hal_size_t zcmem__guard_front(const struct zcmem_region_config *config);
 void zcmem__guard_init(struct zcmem__guard *guard, const struct zcmem_region_config *config, struct zcmem_heap *heap);
 void zcmem__guard_destroy(struct zcmem__guard *guard);
 
-/* As zcmem_heap_alloc of `zone` bytes more. */
+/* As zcmem_heap_alloc of a zone more. */
 enum zcmem_status zcmem__guard_alloc(struct zcmem__guard *guard, hal_size_t size, hal_size_t align, hal_addr_t *addr);
 
 /* Frees a block that zcmem__guard_alloc has just made and that nobody knows. */

@@ -38,6 +38,9 @@ enum zcmem_status zcmem__guarded_alloc(struct zcmem__region *region, hal_size_t 
   if (room == ZCMEM_ELOCK) {
     return ZCMEM_ELOCK;
   }
+  if (lacks_room(status) && size > region->grantable) { /* whatever the quarantine keeps */
+    status = ZCMEM_ENOSPC;
+  }
   zcmem__region_note_alloc(region, status, &region->stats.allocations);
   zcmem__lock_drop(&region->lock);
   if (status == ZCMEM_OK) {
@@ -75,9 +78,11 @@ enum zcmem_status zcmem__guarded_free(struct zcmem__region *region, hal_addr_t a
   if (status != ZCMEM_OK) {
     return status;
   }
+  const struct zcmem__tally_block block = zcmem__tally_before(&region->tally, region->heap, addr);
   zcmem__atomic_change(&region->version);
   status = zcmem__guard_free(region->guard, addr, generation, how, &freed);
   zcmem__atomic_changed(&region->version);
+  zcmem__tally_freed(&region->tally, block, status);
   poisons = poisons && status == ZCMEM_OK && !freed.deferred;
   if (!poisons) {
     zcmem__mem_count_free(region, status, freed.deferred);

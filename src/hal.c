@@ -9,7 +9,7 @@
 #define BOUNCE_MIN 16u
 #define KNOWN_REGION_FLAGS                                                                                             \
   (ZCMEM_REGION_COHERENT | ZCMEM_REGION_IMAGE_ZEROED | ZCMEM_REGION_UNCHECKED | ZCMEM_REGION_HANDLES |                 \
-   ZCMEM_REGION_FILL | ZCMEM_REGION_POISON | ZCMEM_REGION_TRACKED)
+   ZCMEM_REGION_FILL | ZCMEM_REGION_POISON | ZCMEM_REGION_TRACKED | ZCMEM_REGION_CONTEXTS)
 
 _Static_assert(sizeof(struct zcmem__region) % ZCMEM__LINE == 0, "regions follow each other aligned");
 
@@ -146,7 +146,8 @@ size_t zcmem_region_bytes(const struct zcmem_region_config *config) {
     return 0;
   }
   struct zcmem_heap_config heap_config = zcmem__region_heap_config(config);
-  return zcmem_heap_bytes(&heap_config);
+  size_t bytes = zcmem_heap_bytes(&heap_config), kept = bytes == 0 ? 0 : zcmem__keep_bytes(config);
+  return kept == 0 ? bytes : zcmem__lines(bytes) + kept;
 }
 
 /* The host's memory for the region ends at most at the end of the host's address space. */
@@ -174,7 +175,7 @@ static enum zcmem_status admit(const struct zcmem_hal *hal, const struct zcmem_r
     }
   }
   for (uint32_t i = 0; i < count; i++) {
-    if (zcmem__region_overlaps(&hal->regions[i], config)) {
+    if (zcmem__region_overlaps(&hal->regions[i], config, zcmem_region_bytes(config))) {
       return ZCMEM_EOVERLAP;
     }
   }
@@ -206,9 +207,10 @@ static enum zcmem_status publish(struct zcmem_hal *hal, const struct zcmem_regio
     status = zcmem__region_init(&hal->regions[count], config, image, image_bytes, shared);
   }
   if (status == ZCMEM_OK) {
-    zcmem__keep_init(&hal->regions[count], config, depot);
+    hal->regions[count].image_bytes = zcmem_region_bytes(config);
+    zcmem__keep_init(hal, &hal->regions[count], config, depot);
     hal->regions[count].recording = &hal->recording;
-    if (hal->recorded && depot != NULL) {
+    if (hal->recorded && hal->regions[count].depot != NULL) {
       hal->regions[count].recorded = zcmem__keep_settle(&hal->regions[count], false) == ZCMEM_OK;
     }
     zcmem__atomic_publish(&hal->count, count + 1);

@@ -27,9 +27,11 @@ struct zcmem_hal {
   void *owned;                           /* this memory itself, where it came from the allocator, or NULL */
   size_t owned_bytes;
   struct zcmem__recording recording;
-  bool recorded;          /* regions that are added are recorded, too */
-  uint32_t flags;         /* ZCMEM_HAL_* */
-  struct zcmem_hal *next; /* of those that thread.c knows */
+  bool recorded;                  /* regions that are added are recorded, too */
+  uint32_t flags;                 /* ZCMEM_HAL_* */
+  struct zcmem_hal *next;         /* of those that thread.c knows */
+  bool known;                     /* it is one of these */
+  struct zcmem_context *contexts; /* open ones; `adding` guards the list */
   char name[ZCMEM_NAME_MAX + 1];
 };
 
@@ -56,6 +58,43 @@ static inline struct zcmem__region *zcmem__hal_region_of(const struct zcmem_hal 
     }
   }
   return NULL;
+}
+
+/* The region whose heap manages addr, *offset into it; or NULL. As a rule it is the first one. */
+ZCMEM__HOT struct zcmem__region *zcmem__hal_heap_of(const struct zcmem_hal *hal, hal_addr_t addr, uint64_t *offset) {
+  struct zcmem__region *region = hal->regions;
+  uint32_t count = zcmem__atomic_acquire(&hal->count);
+  if (ZCMEM__UNLIKELY(count == 0)) {
+    return NULL;
+  }
+  *offset = addr - region->first;
+  for (uint32_t i = 1; ZCMEM__UNLIKELY(*offset >= region->grantable); i++) {
+    if (i == count) {
+      return NULL;
+    }
+    region = &hal->regions[i];
+    *offset = addr - region->first;
+  }
+  return region;
+}
+
+/* The region whose heap manages what the host sees at ptr, *offset into it; or one that is not mapped; or NULL. */
+ZCMEM__HOT struct zcmem__region *zcmem__hal_heap_of_host(const struct zcmem_hal *hal, const void *ptr,
+                                                         uint64_t *offset) {
+  struct zcmem__region *region = hal->regions;
+  uint32_t count = zcmem__atomic_acquire(&hal->count);
+  if (ZCMEM__UNLIKELY(count == 0)) {
+    return NULL;
+  }
+  *offset = (uintptr_t)ptr - (uintptr_t)region->host_first;
+  for (uint32_t i = 1; ZCMEM__UNLIKELY(*offset >= region->grantable); i++) {
+    if (i == count) {
+      return NULL;
+    }
+    region = &hal->regions[i];
+    *offset = (uintptr_t)ptr - (uintptr_t)region->host_first;
+  }
+  return region;
 }
 
 /* The region whose host memory holds ptr, or NULL. */

@@ -68,7 +68,7 @@ enum zcmem_status zcmem_mem_pin_handle(struct zcmem_hal *hal, struct zcmem_handl
   }
   const struct zcmem__block *block = zcmem__block(region->heap, zcmem__heap_find(region->heap, handle.addr));
   bool is_it = zcmem__block_state(block) == ZCMEM__LIVE && block->tag == handle.generation;
-  status = is_it ? zcmem_heap_pin(region->heap, handle.addr) : ZCMEM_ENOENT;
+  status = is_it ? zcmem__region_pin(region, handle.addr) : ZCMEM_ENOENT;
   zcmem__lock_drop(&region->lock);
   zcmem__record(region, ZCMEM_EVENT_PIN, status, handle.addr, 0);
   return status;

@@ -44,23 +44,42 @@ struct zcmem__extent {
 };
 
 /* The live block that holds the address, as zcmem_heap_find; false: none. */
-ZCMEM__HOT bool zcmem__heap_extent(const struct zcmem_heap *heap, hal_addr_t any, struct zcmem__extent *extent) {
-  uint32_t quantum;
-  if (ZCMEM__UNLIKELY(!zcmem__heap_quantum(heap, any, &quantum))) {
-    return false;
-  }
-  const struct zcmem__block *block = zcmem__block_const(heap, zcmem__index_holder_quick(heap, quantum));
-  extent->addr = zcmem__heap_addr(heap, ZCMEM__GET(block->start));
-  extent->requested = zcmem__heap_bytes_of(heap, ZCMEM__GET(block->size)) - ZCMEM__GET(block->slack);
-  return (ZCMEM__GET(block->use) & ZCMEM__STATE) == ZCMEM__LIVE;
+bool zcmem__heap_extent(const struct zcmem_heap *heap, hal_addr_t any, struct zcmem__extent *extent);
+
+/* For the quick way, as long as the heap stays where it is. */
+ZCMEM__INLINE struct zcmem__index_quick zcmem__heap_quick(const struct zcmem_heap *heap) {
+  return (struct zcmem__index_quick){.bits = ZCMEM__CONST_TABLE(uint64_t, heap, heap->at.level_at[0]),
+                                     .entries = zcmem__index_const(heap),
+                                     .blocks = zcmem__block_const(heap, ZCMEM__NIL),
+                                     .quantum_shift = heap->at.quantum_shift,
+                                     .page_shift = (uint8_t)(heap->at.quantum_shift + heap->at.index_shift)};
 }
 
 /*
- * The blocks that start at `from` or behind it, free ones too, in the order of addresses; how many: at most `most`, and
- * 0 from the heap's end on.
+ * How many of the bytes that were requested for a live block, which starts where the offset is or before, there are
+ * from the offset on: where it ends decides. Less than one, as a signed number: none.
+ */
+ZCMEM__HOT hal_size_t zcmem__heap_rest(const struct zcmem__block *block, uint32_t shift, uint32_t slack,
+                                       uint64_t offset) {
+  return ((uint64_t)(ZCMEM__GET(block->start) + ZCMEM__GET(block->size)) << shift) - slack - offset;
+}
+
+/*
+ * The quick way, for an offset into the heap: how many of the bytes that were requested there are from it on, at least
+ * one. False: none, or the quick way does not find them; zcmem__heap_extent tells.
+ */
+ZCMEM__HOT bool zcmem__heap_rest_quick(const struct zcmem__index_quick *quick, uint64_t offset, hal_size_t *rest) {
+  const struct zcmem__block *block = zcmem__index_holder_quick(quick, offset);
+  *rest = zcmem__heap_rest(block, quick->quantum_shift, ZCMEM__GET(block->slack), offset);
+  return ZCMEM__LIKELY((int64_t)*rest > 0) && ZCMEM__LIKELY((ZCMEM__GET(block->use) & ZCMEM__STATE) == ZCMEM__LIVE);
+}
+
+/*
+ * The blocks that start at `from` or behind it, free ones too, in the order of addresses, and whose each is (the number
+ * in its generation; 0 of one that is not live): how many, at most `most`, and 0 from the heap's end on.
  */
 uint32_t zcmem__heap_list(const struct zcmem_heap *heap, hal_addr_t from, struct zcmem_block_info *infos,
-                          uint32_t most);
+                          uint8_t *owners, uint32_t most);
 
 /*
  * Sums up the slack of all live blocks, where it is not kept up to date (ZCMEM__SHARED_PROCESSES); of what magazines

@@ -27,6 +27,13 @@ static uint32_t holder(const struct zcmem_heap *heap, hal_addr_t any) {
   return zcmem__heap_quantum(heap, any, &quantum) ? zcmem__index_holder(heap, quantum) : ZCMEM__NIL;
 }
 
+bool zcmem__heap_extent(const struct zcmem_heap *heap, hal_addr_t any, struct zcmem__extent *extent) {
+  const struct zcmem__block *block = zcmem__block_const(heap, holder(heap, any));
+  extent->addr = zcmem__heap_addr(heap, ZCMEM__GET(block->start));
+  extent->requested = zcmem__heap_bytes_of(heap, ZCMEM__GET(block->size)) - ZCMEM__GET(block->slack);
+  return zcmem__block_state(block) == ZCMEM__LIVE; /* the sentinel's is unused */
+}
+
 enum zcmem_status zcmem_heap_find(const struct zcmem_heap *heap, hal_addr_t any, struct zcmem_block_info *info) {
   if (heap == NULL || info == NULL) {
     return ZCMEM_EINVAL;
@@ -91,13 +98,16 @@ void zcmem__heap_count_slack(struct zcmem_heap *heap) {
 }
 
 uint32_t zcmem__heap_list(const struct zcmem_heap *heap, hal_addr_t from, struct zcmem_block_info *infos,
-                          uint32_t most) {
+                          uint8_t *owners, uint32_t most) {
   uint32_t id = holder(heap, from), count = 0;
   if (id != ZCMEM__NIL && zcmem__heap_addr(heap, zcmem__block_const(heap, id)->start) < from) {
     id = next_of(heap, id);
   }
   for (; id != ZCMEM__NIL && count < most; id = next_of(heap, id)) {
-    fill_info(heap, id, &infos[count++]);
+    fill_info(heap, id, &infos[count]);
+    bool is_owned = infos[count].state == ZCMEM_BLOCK_LIVE || infos[count].state == ZCMEM_BLOCK_ZOMBIE;
+    uint32_t generation = ZCMEM__GET(zcmem__block_const(heap, id)->generation);
+    owners[count++] = (uint8_t)(is_owned ? generation >> ZCMEM__OWNER_SHIFT : 0);
   }
   return count;
 }

@@ -228,9 +228,11 @@ static enum zcmem_status advance_locked(struct zcmem__host_block *block, uint32_
   block->requested = info.requested;
   status = judge(region, block->addr, kind, block->held, &info);
   if (status == ZCMEM_OK && step == DOOM) {
+    const struct zcmem__tally_block counted = zcmem__tally_before(&region->tally, region->heap, block->addr);
     zcmem__atomic_change(&region->version);
     status = zcmem_heap_free_deferred(region->heap, block->addr, NULL);
     zcmem__atomic_changed(&region->version);
+    zcmem__tally_freed(&region->tally, counted, status);
   }
   if (status != ZCMEM_OK && begin) {
     block->held = 0;

@@ -227,6 +227,9 @@ static uint32_t live_near(const struct zcmem_heap *heap, uint32_t quantum) {
     shift -= ZCMEM__INDEX_BITS;
     uint32_t i = part(quantum, shift);
     entry = ZCMEM__GET(entries[i]);
+    if (entry != 0 && !zcmem__index_is_table(entry)) {
+      break;
+    }
     while (++i < ENTRIES) { /* the nearest part behind that has something, of the innermost table that knows one */
       ZCMEM__STEP();
       uint32_t later = ZCMEM__GET(entries[i]);
@@ -247,7 +250,7 @@ static uint32_t live_near(const struct zcmem_heap *heap, uint32_t quantum) {
   return first_of(heap, behind, behind_shift);
 }
 
-uint32_t zcmem__index_walk(const struct zcmem_heap *heap, uint32_t id, uint32_t quantum) {
+static uint32_t walk_to(const struct zcmem_heap *heap, uint32_t id, uint32_t quantum) {
   uint32_t hops = 0;
   const struct zcmem__block *block = zcmem__block_const(heap, id);
   while (ZCMEM__GET(block->start) >
@@ -269,5 +272,5 @@ uint32_t zcmem__index_walk(const struct zcmem_heap *heap, uint32_t id, uint32_t 
 }
 
 uint32_t zcmem__index_holder(const struct zcmem_heap *heap, uint32_t quantum) {
-  return zcmem__index_walk(heap, live_near(heap, quantum), quantum);
+  return walk_to(heap, live_near(heap, quantum), quantum);
 }

@@ -55,44 +55,109 @@ uint32_t zcmem__index_descend(const struct zcmem_heap *heap, uint32_t entry, uin
 void zcmem__index_add_deep(struct zcmem_heap *heap, uint32_t id, uint32_t start);
 void zcmem__index_remove_deep(struct zcmem_heap *heap, uint32_t id, uint32_t start, uint32_t next);
 
-/* The block, free or live, that holds `quantum`; from a block near it along the chain. */
+/* The block, free or live, that holds `quantum`. */
 uint32_t zcmem__index_holder(const struct zcmem_heap *heap, uint32_t quantum);
-uint32_t zcmem__index_walk(const struct zcmem_heap *heap, uint32_t id, uint32_t quantum);
 
-/* `id`, or `other` if that block holds the quantum: without a branch. */
-ZCMEM__INLINE uint32_t zcmem__index_if_holds(const struct zcmem_heap *heap, uint32_t other, uint32_t quantum,
-                                             uint32_t id) {
-  const struct zcmem__block *block = zcmem__block_const(heap, other);
-  return zcmem__bits_select(quantum - ZCMEM__GET(block->start) < ZCMEM__GET(block->size), other, id);
+/* What a quick look-up needs of a heap that stays where it is: pointers, so not part of the image. */
+struct zcmem__index_quick {
+  const uint64_t *bits; /* the bitmap's first level */
+  const uint32_t *entries;
+  const struct zcmem__block *blocks; /* the sentinel is the first */
+  uint8_t quantum_shift;             /* of an address in the heap, from its base on: its quantum */
+  uint8_t page_shift;                /*   and its page in the index */
+};
+
+/* The entry of a table for `quantum`, whose page it is (own), if it is not a table again; else 0. */
+ZCMEM__INLINE uint32_t zcmem__index_part(const struct zcmem__index_quick *quick, uint32_t entry, uint32_t quantum,
+                                         bool own) {
+  const struct zcmem_heap *heap = (const struct zcmem_heap *)(const void *)quick->blocks - 1;
+  const struct zcmem__index_table *table =
+      ZCMEM__CONST_TABLE(struct zcmem__index_table, heap, heap->at.tables_at) + (entry >> 4);
+  uint32_t shift = heap->at.index_shift - ZCMEM__INDEX_BITS;
+  entry = own ? ZCMEM__GET(table->entry[quantum >> shift & ((1u << ZCMEM__INDEX_BITS) - 1u)]) : 0;
+  return zcmem__index_is_table(entry) ? 0 : entry;
+}
+
+/* How many steps forward a quick look-up takes along the chain; one in twenty needs more where blocks crowd. */
+#define ZCMEM__INDEX_HOPS 2u
+
+ZCMEM__INLINE const struct zcmem__block *zcmem__index_link(const struct zcmem__index_quick *quick, zcmem__link link) {
+  ZCMEM__STEP();
+  return (const struct zcmem__block *)(const void *)((const uint32_t *)(const void *)quick->blocks +
+                                                     zcmem__link_id(link));
 }
 
 /*
- * The same for a look-up that is to be quick. Which of the blocks around the first live one of a page holds the quantum
- * cannot be predicted, so the two before it and the two behind it are all looked at, without a branch; then look-ups
- * that follow each other overlap, where a branch that goes wrong would make each wait for its own loads.
+ * The next word of the bitmap's first level that is not 0, if the word that tells so for this one knows it, or where
+ * there is no second level, if it is the next of all; else 0.
  */
-ZCMEM__HOT uint32_t zcmem__index_holder_quick(const struct zcmem_heap *heap, uint32_t quantum) {
-  const uint64_t *bits = ZCMEM__CONST_TABLE(uint64_t, heap, heap->at.level_at[0]);
-  uint32_t page = quantum >> heap->at.index_shift;
-  uint64_t behind = ZCMEM__GET64(bits[page >> 6]) >> (page & 63u); /* this page, if it has any */
+ZCMEM__INLINE uint32_t zcmem__index_word_after(const struct zcmem__index_quick *quick, uint32_t word) {
+  const struct zcmem_heap *heap = (const struct zcmem_heap *)(const void *)quick->blocks - 1;
+  if (heap->at.levels == 1) {
+    return word + 1u < heap->at.top_words ? word + 1u : 0;
+  }
+  const uint64_t *bits = ZCMEM__CONST_TABLE(uint64_t, heap, heap->at.level_at[1]);
+  uint64_t behind = ZCMEM__GET64(bits[word >> 6]) & ~((zcmem__bits_one(word & 63u) << 1) - 1u);
+  return behind == 0 ? 0 : (word & ~UINT32_C(63)) | zcmem__bits_low64(behind);
+}
+
+/* From a block along the chain, where the way that is left is longer than it. */
+ZCMEM__HOT const struct zcmem__block *zcmem__index_onward(const struct zcmem__index_quick *quick,
+                                                          const struct zcmem__block *block, uint32_t left) {
+  uint32_t size = ZCMEM__GET(block->size);
+  for (uint32_t hops = 0; left >= size && hops < 16u; hops++) {
+    left -= size;
+    block = zcmem__index_link(quick, ZCMEM__GET(block->next));
+    size = ZCMEM__GET(block->size);
+  }
+  return block;
+}
+
+/*
+ * For a look-up that is to be quick: the block that holds the quantum, unless that is far away; or else one that starts
+ * before it, or one that is not live. In a page of the index each of several blocks may be the one, which nobody can
+ * predict: so there is no branch on the way, and the loads of look-ups that follow each other overlap, where a branch
+ * that goes wrong would make each wait for its own. No block is touched that need not be: from the first of the page
+ * the way leads to the one before it, or forward, as long as the way that is left is longer than the block.
+ */
+ZCMEM__HOT const struct zcmem__block *zcmem__index_holder_quick(const struct zcmem__index_quick *quick,
+                                                                uint64_t offset) {
+  uint32_t quantum = (uint32_t)(offset >> quick->quantum_shift), page = (uint32_t)(offset >> quick->page_shift);
+  uint64_t behind = ZCMEM__GET64(quick->bits[page >> 6]) >> (page & 63u); /* this page, if it has any */
+  uint32_t own = page;
   if (ZCMEM__UNLIKELY(behind == 0)) {
-    return zcmem__index_holder(heap, quantum);
+    page = zcmem__index_word_after(quick, page >> 6) << 6;
+    behind = ZCMEM__GET64(quick->bits[page >> 6]);
+    if (page == 0 || behind == 0) {
+      return quick->blocks;
+    }
   }
-  uint32_t entry = ZCMEM__GET(zcmem__index_const(heap)[page + zcmem__bits_low64(behind)]);
-  if (ZCMEM__UNLIKELY(zcmem__index_is_table(entry))) {
-    return zcmem__index_holder(heap, quantum);
+  page += zcmem__bits_low64(behind);
+  uint32_t entry = ZCMEM__GET(quick->entries[page]);
+  if (ZCMEM__UNLIKELY(((entry + 1u) & ZCMEM__INDEX_COUNT) == 0)) {
+    entry = zcmem__index_part(quick, entry, quantum, page == own);
+    if (entry == 0) {
+      return quick->blocks;
+    }
   }
-  uint32_t first = zcmem__index_first(entry), id = ZCMEM__NIL;
-  const struct zcmem__block *block = zcmem__block_const(heap, first);
-  uint32_t prev = zcmem__link_id(ZCMEM__GET(block->prev)), next = zcmem__link_id(ZCMEM__GET(block->next));
-  uint32_t before = zcmem__link_id(ZCMEM__GET(zcmem__block_const(heap, prev)->prev));
-  uint32_t after = zcmem__link_id(ZCMEM__GET(zcmem__block_const(heap, next)->next));
-  id = zcmem__index_if_holds(heap, before, quantum, id);
-  id = zcmem__index_if_holds(heap, prev, quantum, id);
-  id = zcmem__index_if_holds(heap, after, quantum, id);
-  id = zcmem__index_if_holds(heap, next, quantum, id);
-  id = zcmem__index_if_holds(heap, first, quantum, id);
-  return ZCMEM__LIKELY(id != ZCMEM__NIL) ? id : zcmem__index_walk(heap, first, quantum);
+  /* The entry has twice the id, which counts words. */
+  const struct zcmem__block *block =
+      (const struct zcmem__block *)(const void *)((const char *)quick->blocks +
+                                                  (size_t)(entry & ~ZCMEM__INDEX_COUNT) * (sizeof(uint32_t) / 2));
+  ZCMEM__STEP();
+  const void *at = zcmem__index_link(quick, ZCMEM__GET(block->prev));
+  uint32_t left = 0; /* to the one before: it ends where the first begins */
+  zcmem__bits_pass(quantum, ZCMEM__GET(block->start), block, &left, &at);
+  ZCMEM__UNROLL
+  for (uint32_t i = 0; i < ZCMEM__INDEX_HOPS; i++) {
+    block = at;
+    zcmem__bits_pass(left, ZCMEM__GET(block->size), zcmem__index_link(quick, ZCMEM__GET(block->next)), &left, &at);
+  }
+  block = at;
+  if (ZCMEM__UNLIKELY(left >= ZCMEM__GET(block->size))) {
+    block = zcmem__index_onward(quick, block, left);
+  }
+  return block;
 }
 
 /* The block that starts exactly at `quantum`, ZCMEM__NIL: none. It may be free (the chain leads through those). */

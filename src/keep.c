@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "keep.h"
+#include "context_impl.h"
 #include "seize.h"
 #include "thread.h"
+#include <string.h>
 
 #define SHARE_DEFAULT 32u /* of 256 */
 #define SHARE_MOST 256u
@@ -23,25 +25,60 @@ static void settle_others(struct zcmem__region *region, bool give_back) {
 }
 
 #ifdef ZCMEM__MAGAZINES
-/* Whether the HAL's regions may have magazines. */
+/* Whether the HAL can have threads with magazines, and be known to fork. */
+static bool knows_threads(const struct zcmem_hal *hal) {
+#ifdef ZCMEM__THREAD_MAGAZINES
+  return hal->lock_ops.lock == zcmem_lock_pthread.lock;
+#else
+  (void)hal;
+  return false;
+#endif
+}
+
+/* Whether threads may have magazines in the HAL's regions. */
 static bool wanted(const struct zcmem_hal *hal) {
-  return (hal->flags & ZCMEM_HAL_MAGAZINES) != 0 && hal->allocator.alloc != NULL &&
-         hal->lock_ops.lock == zcmem_lock_pthread.lock;
+  return (hal->flags & ZCMEM_HAL_MAGAZINES) != 0 && hal->allocator.alloc != NULL && knows_threads(hal);
+}
+
+static void make_known(struct zcmem_hal *hal) {
+#ifdef ZCMEM__THREAD_MAGAZINES
+  zcmem__thread_open(hal);
+#else
+  (void)hal;
+#endif
 }
 
 void zcmem__keep_open(struct zcmem_hal *hal) {
   if (wanted(hal)) {
-    zcmem__thread_open(hal);
+    make_known(hal);
   }
 }
 
 void zcmem__keep_close(struct zcmem_hal *hal) {
+  zcmem__context_close_all(hal);
+#ifdef ZCMEM__THREAD_MAGAZINES
   zcmem__thread_close(hal);
+#endif
+}
+
+static bool may_keep(const struct zcmem_region_config *config) {
+  return config->magazine_share != ZCMEM_MAGAZINE_NONE && !zcmem__guard_wanted(config);
+}
+
+size_t zcmem__keep_bytes(const struct zcmem_region_config *config) {
+  return (config->flags & ZCMEM_REGION_CONTEXTS) != 0 && may_keep(config) ? zcmem__depot_bytes(config->max_blocks) : 0;
 }
 
 enum zcmem_status zcmem__keep_alloc(struct zcmem_hal *hal, const struct zcmem_region_config *config, void **depot) {
   *depot = NULL;
-  if (!wanted(hal) || config->magazine_share == ZCMEM_MAGAZINE_NONE || zcmem__guard_wanted(config)) {
+  if (zcmem__keep_bytes(config) > 0) {
+    zcmem__barrier_open();
+    if (knows_threads(hal)) {
+      make_known(hal);
+    }
+    return ZCMEM_OK;
+  }
+  if (!wanted(hal) || !may_keep(config)) {
     return ZCMEM_OK;
   }
   *depot = hal->allocator.alloc(hal->allocator.ctx, zcmem__depot_bytes(config->max_blocks));
@@ -54,13 +91,30 @@ void zcmem__keep_free(struct zcmem_hal *hal, const struct zcmem_region_config *c
   }
 }
 
-void zcmem__keep_init(struct zcmem__region *region, const struct zcmem_region_config *config, void *depot) {
+/* The end of the region's image, zeroed; NULL: it is not for contexts. */
+static void *in_image(const struct zcmem__region *region, const struct zcmem_region_config *config) {
+  size_t bytes = zcmem__keep_bytes(config);
+  if (bytes == 0) {
+    return NULL;
+  }
+  void *depot = (char *)region->heap + (region->image_bytes - bytes);
+  if (config->image != NULL && (config->flags & ZCMEM_REGION_IMAGE_ZEROED) == 0) {
+    memset(depot, 0, bytes);
+  }
+  return depot;
+}
+
+void zcmem__keep_init(const struct zcmem_hal *hal, struct zcmem__region *region,
+                      const struct zcmem_region_config *config, void *depot) {
+  void *own = in_image(region, config);
+  depot = own != NULL ? own : depot;
   if (depot != NULL) {
-    if (region->shared == NULL) {
-      region->serial = zcmem__thread_serial();
-    } else {
-      region->shared->serial = zcmem__thread_serial();
-    }
+#ifdef ZCMEM__THREAD_MAGAZINES
+    uint64_t *serial = region->shared == NULL ? &region->serial : &region->shared->serial;
+    *serial = wanted(hal) ? zcmem__thread_serial() : 0;
+#else
+    (void)hal;
+#endif
     zcmem__depot_init(depot, region, config->magazine_share == 0 ? SHARE_DEFAULT : config->magazine_share,
                       zcmem__magazines_share);
   }
@@ -74,9 +128,13 @@ uint64_t zcmem__keep_destroy(struct zcmem_hal *hal, struct zcmem__region *region
   zcmem__magazines_count(region, &blocks, &quanta);
   for (struct zcmem__magazines *at = region->depot->all, *next; at != NULL; at = next) {
     next = at->next;
-    hal->allocator.free(hal->allocator.ctx, at, sizeof *at);
+    if (at->context == NULL) {
+      hal->allocator.free(hal->allocator.ctx, at, zcmem__magazines_bytes(ZCMEM__MAGAZINE_MOST));
+    }
   }
-  hal->allocator.free(hal->allocator.ctx, region->depot, zcmem__depot_bytes(region->max_blocks));
+  if ((region->flags & ZCMEM_REGION_CONTEXTS) == 0) { /* else it lies in the image */
+    hal->allocator.free(hal->allocator.ctx, region->depot, zcmem__depot_bytes(region->max_blocks));
+  }
   return blocks;
 }
 
@@ -111,13 +169,24 @@ void zcmem__keep_resume(struct zcmem__region *region) {
     zcmem__magazines_restore(region);
   }
 }
+
+void zcmem__keep_notice(struct zcmem__region *region, hal_addr_t addr) {
+  if (region->depot != NULL) {
+    zcmem__depot_forget(region->depot, (uint32_t)((addr - region->first) / region->quantum));
+  }
+}
 #else
 void zcmem__keep_open(struct zcmem_hal *hal) {
   (void)hal;
 }
 
 void zcmem__keep_close(struct zcmem_hal *hal) {
-  (void)hal;
+  zcmem__context_close_all(hal);
+}
+
+size_t zcmem__keep_bytes(const struct zcmem_region_config *config) {
+  (void)config;
+  return 0;
 }
 
 enum zcmem_status zcmem__keep_alloc(struct zcmem_hal *hal, const struct zcmem_region_config *config, void **depot) {
@@ -133,7 +202,9 @@ void zcmem__keep_free(struct zcmem_hal *hal, const struct zcmem_region_config *c
   (void)depot;
 }
 
-void zcmem__keep_init(struct zcmem__region *region, const struct zcmem_region_config *config, void *depot) {
+void zcmem__keep_init(const struct zcmem_hal *hal, struct zcmem__region *region,
+                      const struct zcmem_region_config *config, void *depot) {
+  (void)hal;
   (void)region;
   (void)config;
   (void)depot;
@@ -152,5 +223,10 @@ enum zcmem_status zcmem__keep_settle(struct zcmem__region *region, bool give_bac
 
 void zcmem__keep_resume(struct zcmem__region *region) {
   (void)region;
+}
+
+void zcmem__keep_notice(struct zcmem__region *region, hal_addr_t addr) {
+  (void)region;
+  (void)addr;
 }
 #endif

@@ -11,16 +11,23 @@
 /* Whether the share asked for can be. */
 bool zcmem__keep_valid(const struct zcmem_region_config *config);
 
-/* Makes a new HAL known to threads that end and to fork, if it may have magazines; and forgets it. */
+/* Makes a new HAL known to threads that end and to fork, if it may have magazines; forgets it and closes contexts. */
 void zcmem__keep_open(struct zcmem_hal *hal);
 void zcmem__keep_close(struct zcmem_hal *hal);
 
-/* Memory for what a region's magazines share in *depot: NULL if it has none. ENOMEM. And gives it back. */
+/* Bytes behind the heap in a region's image for what magazines share: with ZCMEM_REGION_CONTEXTS, else 0. */
+size_t zcmem__keep_bytes(const struct zcmem_region_config *config);
+
+/*
+ * Memory for what a region's magazines share in *depot: NULL if it has none, or has it in its image. ENOMEM. And gives
+ * it back.
+ */
 enum zcmem_status zcmem__keep_alloc(struct zcmem_hal *hal, const struct zcmem_region_config *config, void **depot);
 void zcmem__keep_free(struct zcmem_hal *hal, const struct zcmem_region_config *config, void *depot);
 
 /* Makes it, before the region is published. */
-void zcmem__keep_init(struct zcmem__region *region, const struct zcmem_region_config *config, void *depot);
+void zcmem__keep_init(const struct zcmem_hal *hal, struct zcmem__region *region,
+                      const struct zcmem_region_config *config, void *depot);
 
 /* Gives all memory back; nobody uses the HAL any more. Returns how many of the heap's live blocks were but kept. */
 uint64_t zcmem__keep_destroy(struct zcmem_hal *hal, struct zcmem__region *region);
@@ -32,5 +39,8 @@ uint64_t zcmem__keep_destroy(struct zcmem_hal *hal, struct zcmem__region *region
  */
 enum zcmem_status zcmem__keep_settle(struct zcmem__region *region, bool give_back);
 void zcmem__keep_resume(struct zcmem__region *region);
+
+/* With the lock held: from now on the live block that starts at addr is freed with the lock, not into a magazine. */
+void zcmem__keep_notice(struct zcmem__region *region, hal_addr_t addr);
 
 #endif

@@ -22,6 +22,19 @@ static void none_unlock(void *lock) {
 const struct zcmem_lock_ops zcmem_lock_none = {
     .bytes = 0, .init = none_init, .destroy = none_destroy, .lock = none_lock, .unlock = none_unlock};
 
+static int lost_init(void *lock) {
+  (void)lock;
+  return -1;
+}
+
+static int lost_lock(void *lock) {
+  (void)lock;
+  return -1;
+}
+
+const struct zcmem_lock_ops zcmem__lock_lost = {
+    .bytes = 0, .init = lost_init, .destroy = none_destroy, .lock = lost_lock, .unlock = none_unlock};
+
 const struct zcmem_lock_ops *zcmem__lock_default(void) {
 #ifdef ZCMEM_NO_PTHREAD
   return &zcmem_lock_none;

@@ -7,12 +7,17 @@
 #define ZCMEM_LOCK_H
 
 #include <stdalign.h>
+#include <stdbool.h>
 #include <zcmem/hal.h>
 
 struct zcmem__lock {
   const struct zcmem_lock_ops *ops; /* lives as long as the lock */
+  bool forking;                     /* it is held by who forks (thread.c) */
   alignas(16) unsigned char state[ZCMEM_LOCK_BYTES];
 };
+
+/* Of a lock that cannot be taken any more: who held it is not there. It is given up as it is. */
+extern const struct zcmem_lock_ops zcmem__lock_lost;
 
 /* The lock used where a config names none. */
 const struct zcmem_lock_ops *zcmem__lock_default(void);

@@ -14,11 +14,13 @@
 #define SHORT_PART 4u
 /* Blocks that a call takes from the heap at most beside the one asked for. */
 #define STOCK_BLOCKS 3u
-/* Sizes that a call looks at to make room for another, or a bundle. */
+/* Sizes that a call looks at to make room for another, or a bundle; and blocks that a full one gives up. */
 #define ROOM_SIZES 4u
+#define ROOM_BLOCKS 4u
 #define BUNDLE_SIZES 24u
-/* For how many calls it is remembered that a thread looked for a bundle. */
+/* For how many calls it is remembered that a thread looked for a bundle; and for how many misses that it had enough. */
 #define WANTED 256u
+#define SATED 128u
 /*
  * A trial ends when what went to the heap comes to so much (more where other threads may need time to come by what they
  * give): a block that might have been kept is the best sign that magazines are of no use; one that was not there may
@@ -34,7 +36,8 @@
 #define REST_LEAST 8192u
 #define REST_MOST 131072u
 
-void zcmem__magazines_init(struct zcmem__magazines *magazines, struct zcmem__region *region, const void *owner) {
+void zcmem__magazines_init(struct zcmem__magazines *magazines, struct zcmem__region *region, uint32_t most,
+                           const void *owner) {
   zcmem__atomic_init(&magazines->state, ZCMEM__BARRIER_IDLE);
   magazines->region = region;
   magazines->heap = region->heap;
@@ -47,10 +50,11 @@ void zcmem__magazines_init(struct zcmem__magazines *magazines, struct zcmem__reg
   magazines->owner = owner;
   magazines->shared = region->shared != NULL;
   magazines->seized = region->depot->seized;
+  magazines->tickets = zcmem__magazines_tickets(most);
   for (uint32_t size = 1, first = 0; size <= ZCMEM__CLASSES; size++) {
     struct zcmem__magazine *magazine = &magazines->of[size];
     magazine->first = (uint16_t)first;
-    magazine->most = size <= ZCMEM__SMALL ? ZCMEM__MAGAZINE_MOST_SMALL : ZCMEM__MAGAZINE_MOST;
+    magazine->most = (uint8_t)(size <= ZCMEM__SMALL ? ZCMEM__MAGAZINE_MOST_SMALL(most) : most);
     first += magazine->most;
   }
 }
@@ -68,7 +72,7 @@ static void void_tickets(struct zcmem__magazines *magazines, uint32_t seized) {
 }
 
 void zcmem__magazines_forget(struct zcmem__region *region) {
-  zcmem__depot_forget(region);
+  zcmem__depot_void(region);
   for (struct zcmem__magazines *at = region->depot->all; at != NULL; at = at->next) {
     void_tickets(at, region->depot->seized);
   }
@@ -309,9 +313,17 @@ static void stock_up(struct zcmem__region *region, struct zcmem__magazines *maga
   }
 }
 
-/* Loads a bundle from the depot, and the allowance that goes with it. What finds no place goes back. */
+/*
+ * Loads a bundle from the depot, and the allowance that goes with it. What finds no place goes back. A thread that had
+ * more than it may keep a while ago does not: it has as much to give as to take, only not of this size, and with each
+ * bundle it would be short of room for the next free.
+ */
 static void load(struct zcmem__region *region, struct zcmem__magazines *magazines) {
   struct zcmem__bundle *bundle = zcmem__depot_top(region->depot);
+  if (magazines->sated > 0) {
+    magazines->sated--;
+    return;
+  }
   ZCMEM__PUT(region->depot->wanted, WANTED);
   if (bundle == NULL) {
     return;
@@ -394,8 +406,17 @@ static void make_bundle(struct zcmem__region *region, struct zcmem__magazines *m
   }
 }
 
-/* The same where nobody is: some sizes give up a block. */
+/*
+ * The same where nobody is: some sizes give up a block; and where it is of this size that there are too many, some at
+ * once, or the next free would find it full again.
+ */
 static void make_room(struct zcmem__region *region, struct zcmem__magazines *magazines, uint32_t size) {
+  const struct zcmem__magazine *magazine = &magazines->of[size];
+  if (magazine->count == magazine->most && region->depot->wanted == 0) {
+    for (uint32_t i = 0; i < ROOM_BLOCKS && 2u * magazine->count > magazine->most; i++) {
+      drop(region, magazines, size);
+    }
+  }
   for (uint32_t looked = 0; looked < ROOM_SIZES && !may_hold(region, magazines, size); looked++) {
     magazines->clock = first_stocked(magazines, magazines->clock + 1u);
     if (magazines->of[magazines->clock].count > 1) {
@@ -417,6 +438,9 @@ static void keep(struct zcmem__region *region, struct zcmem__magazines *magazine
   const struct zcmem__magazine *magazine = &magazines->of[size];
   if (!give_way(region, magazines)) {
     tick(region, magazines);
+    if (magazine->count == magazine->most || size > magazines->room) {
+      magazines->sated = SATED;
+    }
     if (should_give(region->depot, magazines, size)) {
       make_bundle(region, magazines, size);
     }
@@ -462,6 +486,15 @@ enum zcmem_status zcmem__magazines_spill(struct zcmem__region *region, struct zc
 
 /* --------------------------------------------------------------------------------------------- all magazines -- */
 
+/* So that it leaves its magazines: it does not need the lock for that, but the processor. */
+static void let_owner_run(struct zcmem__lock *lock) {
+  if (lock->ops->wait != NULL) {
+    lock->ops->wait(lock->state);
+  } else {
+    zcmem__barrier_pause();
+  }
+}
+
 void zcmem__magazines_revoke(struct zcmem__region *region) {
   if (zcmem__atomic_count_up(&region->revoked) > 0) {
     return;
@@ -469,7 +502,7 @@ void zcmem__magazines_revoke(struct zcmem__region *region) {
   zcmem__barrier_all();
   for (struct zcmem__magazines *at = region->depot->all; at != NULL; at = at->next) {
     while (zcmem__atomic_acquire(&at->state) == ZCMEM__BARRIER_BUSY) {
-      zcmem__barrier_pause();
+      let_owner_run(&region->lock);
     }
   }
 }
@@ -499,18 +532,40 @@ uint32_t zcmem__magazines_drain(struct zcmem__region *region, uint32_t most) {
   return count;
 }
 
+static void settle_one(struct zcmem__region *region, struct zcmem__magazines *at) {
+  region->heap->slack += at->slack;
+  region->stats.allocations += at->allocations;
+  region->stats.frees += at->frees;
+  region->stats.magazine_hits += at->allocations;
+  region->stats.magazine_frees += at->frees;
+  at->slack = 0;
+  at->quick -= at->allocations;
+  at->allocations = 0;
+  at->frees = 0;
+}
+
 void zcmem__magazines_settle(struct zcmem__region *region) {
   for (struct zcmem__magazines *at = region->depot->all; at != NULL; at = at->next) {
-    region->heap->slack += at->slack;
-    region->stats.allocations += at->allocations;
-    region->stats.frees += at->frees;
-    region->stats.magazine_hits += at->allocations;
-    region->stats.magazine_frees += at->frees;
-    at->slack = 0;
-    at->quick -= at->allocations;
-    at->allocations = 0;
-    at->frees = 0;
+    settle_one(region, at);
   }
+}
+
+/* ---------------------------------------------------------------------------------------------------- the list -- */
+
+void zcmem__magazines_join(struct zcmem__region *region, struct zcmem__magazines *magazines) {
+  magazines->next = region->depot->all;
+  region->depot->all = magazines;
+  region->depot->threads++;
+}
+
+void zcmem__magazines_part(struct zcmem__region *region, struct zcmem__magazines *magazines) {
+  struct zcmem__magazines **at = &region->depot->all;
+  settle_one(region, magazines);
+  while (*at != magazines) {
+    at = &(*at)->next;
+  }
+  *at = magazines->next;
+  region->depot->threads--;
 }
 
 void zcmem__magazines_count(const struct zcmem__region *region, uint64_t *blocks, uint64_t *quanta) {

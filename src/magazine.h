@@ -3,7 +3,7 @@
  * Magazines: whole blocks that a thread keeps, by size, so that most allocations and frees take no lock; after Bonwick
  * and Adams, "Magazines and Vmem" (USENIX 2001). src/DESIGN.md tells the whole story.
  *
- *      a thread's magazines                    the region's depot (under its lock)
+ *      an owner's magazines                    the region's depot (under its lock)
  *      size 1   [ticket][ticket][ticket]       bundles of tickets of all sizes:
  *      size 2   [ticket]                       [ ][ ][ ][ ] -> [ ][ ][ ][ ] -> [ ][ ][ ]            <->      heap
  *       ...
@@ -26,14 +26,16 @@
 #include "depot.h"
 
 /*
- * How many blocks of a size a thread keeps: two lines of tickets, and more of small sizes, which are asked for often
- * and for which nothing a little larger will do.
+ * How many blocks of a size are kept: of a thread's two lines of tickets, and four times as many of small sizes, which
+ * are asked for often and for which nothing a little larger will do. A context may have fewer.
  */
 #define ZCMEM__MAGAZINE_MOST 16u
-#define ZCMEM__MAGAZINE_MOST_SMALL 64u
+#define ZCMEM__MAGAZINE_MOST_SMALL(most) (4u * (most))
 #define ZCMEM__SMALL 16u /* quanta */
-#define ZCMEM__TICKETS                                                                                                 \
-  (ZCMEM__SMALL * ZCMEM__MAGAZINE_MOST_SMALL + (ZCMEM__CLASSES - ZCMEM__SMALL) * ZCMEM__MAGAZINE_MOST)
+
+ZCMEM__INLINE uint32_t zcmem__magazines_tickets(uint32_t most) {
+  return ZCMEM__SMALL * ZCMEM__MAGAZINE_MOST_SMALL(most) + (ZCMEM__CLASSES - ZCMEM__SMALL) * most;
+}
 
 struct zcmem__magazine {
   uint16_t first; /* of its tickets */
@@ -68,17 +70,25 @@ struct zcmem__magazines {
   uint64_t allocations;
   uint64_t frees;
   uint64_t stocked[ZCMEM__CLASSES / 64u + 1u]; /* bit s: there are blocks of s quanta, or there were */
-  const void *owner;
+  const void *owner;             /* a thread, by its zcmem__self, or a context; NULL: a thread that has ended */
   struct zcmem__magazines *next; /* in the region's list */
   uint32_t seized;               /* as the depot's: what is newer voids all that is here */
+  struct zcmem_context *context; /* whose they are, in memory of its own; NULL: a thread's, from the HAL's allocator */
+  uint32_t tickets;
   uint32_t clock;
   uint32_t slow;      /* what calls that went to the heap come to in this trial */
   uint32_t given;     /* blocks that went to other threads in it */
+  uint32_t sated;     /* allocations that find no block and do not look for a bundle, since there was no room lately */
   uint64_t quick;     /* allocations that did not, at its beginning */
   uint32_t next_rest; /* how long the next rest is */
   struct zcmem__magazine of[ZCMEM__CLASSES + 1];
-  _Alignas(64) struct zcmem__ticket ticket[ZCMEM__TICKETS];
+  _Alignas(64) struct zcmem__ticket ticket[]; /* as many as `tickets` says */
 };
+
+/* Bytes of magazines that keep `most` blocks of a size. */
+ZCMEM__INLINE size_t zcmem__magazines_bytes(uint32_t most) {
+  return zcmem__lines(sizeof(struct zcmem__magazines) + zcmem__magazines_tickets(most) * sizeof(struct zcmem__ticket));
+}
 
 /* Quanta that are kept here. */
 ZCMEM__INLINE uint32_t zcmem__magazines_held(const struct zcmem__magazines *magazines) {
@@ -87,17 +97,26 @@ ZCMEM__INLINE uint32_t zcmem__magazines_held(const struct zcmem__magazines *maga
 
 /* ------------------------------------------------------------------------------------------------ making them -- */
 
-/* Makes a thread's magazines in zeroed memory, not in the region's list yet. */
-void zcmem__magazines_init(struct zcmem__magazines *magazines, struct zcmem__region *region, const void *owner);
+/*
+ * Makes magazines for `most` blocks of a size, up to ZCMEM__MAGAZINE_MOST, in zeroed memory; not in the region's list
+ * yet. Tickets need not be zeroed.
+ */
+void zcmem__magazines_init(struct zcmem__magazines *magazines, struct zcmem__region *region, uint32_t most,
+                           const void *owner);
+
+/* With the region's lock: puts them into the list; and takes them, which are empty and the caller's own, out of it. */
+void zcmem__magazines_join(struct zcmem__region *region, struct zcmem__magazines *magazines);
+void zcmem__magazines_part(struct zcmem__region *region, struct zcmem__magazines *magazines);
 
 /* -------------------------------------------------------------------------------------------- without the lock -- */
 
 /*
  * Enters one's own magazines. False: they are revoked, at rest, or entered already (by what a signal interrupted): the
- * lock is needed.
+ * lock is needed. single: as for zcmem__barrier_enter.
  */
-ZCMEM__INLINE bool zcmem__magazines_enter(struct zcmem__magazines *magazines, const struct zcmem__region *region) {
-  if (ZCMEM__UNLIKELY(!zcmem__barrier_enter(&magazines->state))) {
+ZCMEM__INLINE bool zcmem__magazines_enter_as(struct zcmem__magazines *magazines, const struct zcmem__region *region,
+                                             bool single) {
+  if (ZCMEM__UNLIKELY(!zcmem__barrier_enter(&magazines->state, single))) {
     return false;
   }
   if (ZCMEM__UNLIKELY(zcmem__atomic_acquire(&region->revoked) != 0)) {
@@ -105,6 +124,10 @@ ZCMEM__INLINE bool zcmem__magazines_enter(struct zcmem__magazines *magazines, co
     return false;
   }
   return true;
+}
+
+ZCMEM__INLINE bool zcmem__magazines_enter(struct zcmem__magazines *magazines, const struct zcmem__region *region) {
+  return zcmem__magazines_enter_as(magazines, region, false);
 }
 
 ZCMEM__INLINE void zcmem__magazines_leave(struct zcmem__magazines *magazines) {
@@ -119,11 +142,25 @@ ZCMEM__INLINE bool zcmem__magazines_keep(const struct zcmem__magazines *magazine
   return last < ZCMEM__CLASSES && (align - 1u) >> magazines->quantum_shift == 0 && (align & (align - 1u)) == 0;
 }
 
+/* Of four hints the first one for `start`, or 0: without a branch. Unused ones, behind all others, look like start 0.
+ */
+ZCMEM__INLINE uint64_t zcmem__hint_among(const uint64_t *hints, uint32_t start) {
+  uint64_t first = ZCMEM__GET64(hints[0]), second = ZCMEM__GET64(hints[1]);
+  uint64_t third = ZCMEM__GET64(hints[2]), fourth = ZCMEM__GET64(hints[3]);
+  uint64_t found = fourth >> 32 == start ? fourth : 0;
+  found = third >> 32 == start ? third : found;
+  found = second >> 32 == start ? second : found;
+  return first >> 32 == start ? first : found;
+}
+
 /* The descriptor of the block that starts at `start`, if a hint knows it; else some other one. */
 ZCMEM__INLINE uint32_t zcmem__hint_find(const struct zcmem__magazines *magazines, uint32_t start) {
   const uint64_t *bucket = magazines->hints + zcmem__hint_bucket(start, magazines->hint_shift);
-  uint64_t first = ZCMEM__GET64(bucket[0]), second = ZCMEM__GET64(bucket[1]);
-  return (uint32_t)(first >> 32 == start ? first : second);
+  uint64_t found = zcmem__hint_among(bucket, start);
+  if (ZCMEM__UNLIKELY(found == 0)) {
+    found = zcmem__hint_among(bucket + ZCMEM__HINTS / 2u, start);
+  }
+  return (uint32_t)found;
 }
 
 /* `use` and the generation, which counts the blocks that a descriptor stood for, as one word. */

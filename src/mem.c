@@ -112,20 +112,42 @@ static ZCMEM__NOINLINE enum zcmem_status alloc_plain(struct zcmem__region *regio
   return end_alloc(region, size, align, addr, status);
 }
 
-/* Ends a free that holds the lock. */
-static enum zcmem_status end_free(struct zcmem__region *region, hal_addr_t addr, bool may_defer,
-                                  enum zcmem_status status) {
+/* Ends a free that holds the lock, of what was this block before. */
+ZCMEM__INLINE enum zcmem_status end_counted(struct zcmem__region *region, hal_addr_t addr, bool may_defer,
+                                            enum zcmem_status status, struct zcmem__tally_block block) {
   bool deferred = false;
   if (ZCMEM__UNLIKELY(status == ZCMEM_EBUSY && may_defer)) {
     status = zcmem_heap_free_deferred(region->heap, addr, &deferred);
   }
   zcmem__atomic_changed(&region->version);
+  zcmem__tally_freed(&region->tally, block, status);
   zcmem__mem_count_free(region, status, deferred);
   if (ZCMEM__UNLIKELY(zcmem__record_on(region))) {
     return zcmem__record_free_and_drop(region, status, addr, deferred);
   }
   zcmem__lock_drop(&region->lock);
   return status;
+}
+
+/* The same of one that is not counted by its tag. */
+static ZCMEM__NOINLINE enum zcmem_status end_free(struct zcmem__region *region, hal_addr_t addr, bool may_defer,
+                                                  enum zcmem_status status) {
+  return end_counted(region, addr, may_defer, status, (struct zcmem__tally_block){0, 0});
+}
+
+/* With the lock held: a free in a region that counts by tag. */
+static ZCMEM__NOINLINE enum zcmem_status free_counted(struct zcmem__region *region, hal_addr_t addr, bool may_defer,
+                                                      struct zcmem__magazines *mine) {
+  const struct zcmem__tally_block block = zcmem__tally_look(region->heap, addr);
+  zcmem__atomic_change(&region->version);
+#ifdef ZCMEM__MAGAZINES
+  enum zcmem_status status =
+      mine != NULL ? zcmem__magazines_spill(region, mine, addr) : zcmem__heap_free_own(region->heap, addr);
+#else
+  enum zcmem_status status = zcmem__heap_free_own(region->heap, addr);
+  (void)mine;
+#endif
+  return end_counted(region, addr, may_defer, status, block);
 }
 
 /* Into the heap. */
@@ -137,6 +159,9 @@ static ZCMEM__NOINLINE enum zcmem_status free_plain(struct zcmem__region *region
   if (ZCMEM__UNLIKELY(status != ZCMEM_OK)) {
     return status;
   }
+  if (ZCMEM__UNLIKELY(region->tally.entries != NULL)) {
+    return free_counted(region, addr, may_defer, NULL);
+  }
   zcmem__atomic_change(&region->version);
   return end_free(region, addr, may_defer, zcmem__heap_free_own(region->heap, addr));
 }
@@ -145,8 +170,8 @@ static ZCMEM__NOINLINE enum zcmem_status free_plain(struct zcmem__region *region
 /* --------------------------------------------------------------------------------------- through magazines -- */
 
 /* With the lock, of a thread that has no block in its magazines, or has no magazines. */
-static enum zcmem_status alloc_missed(struct zcmem__region *region, struct zcmem__magazines *mine, hal_size_t size,
-                                      hal_size_t align, hal_addr_t *addr) {
+ZCMEM__INLINE enum zcmem_status alloc_missed(struct zcmem__region *region, struct zcmem__magazines *mine,
+                                             hal_size_t size, hal_size_t align, hal_addr_t *addr) {
   uint32_t need;
   enum zcmem_status status = zcmem__region_take(region);
   if (status != ZCMEM_OK) {
@@ -185,9 +210,8 @@ static ZCMEM__NOINLINE enum zcmem_status alloc_slow(struct zcmem_hal *hal, struc
   return alloc_missed(region, own_magazines(hal, region), size, align, addr);
 }
 
-static ZCMEM__NOINLINE enum zcmem_status free_slow(struct zcmem_hal *hal, struct zcmem__region *region, hal_addr_t addr,
-                                                   bool may_defer) {
-  struct zcmem__magazines *mine = own_magazines(hal, region);
+ZCMEM__INLINE enum zcmem_status free_missed(struct zcmem__region *region, struct zcmem__magazines *mine,
+                                            hal_addr_t addr, bool may_defer) {
   enum zcmem_status status = zcmem__region_take(region);
   if (status != ZCMEM_OK) {
     return status;
@@ -198,8 +222,17 @@ static ZCMEM__NOINLINE enum zcmem_status free_slow(struct zcmem_hal *hal, struct
     zcmem__magazines_rest(region, mine);
     mine = NULL;
   }
+  if (ZCMEM__UNLIKELY(region->tally.entries != NULL)) {
+    zcmem__atomic_changed(&region->version);
+    return free_counted(region, addr, may_defer, mine);
+  }
   status = mine == NULL ? zcmem__heap_free_own(region->heap, addr) : zcmem__magazines_spill(region, mine, addr);
   return end_free(region, addr, may_defer, status);
+}
+
+static ZCMEM__NOINLINE enum zcmem_status free_slow(struct zcmem_hal *hal, struct zcmem__region *region, hal_addr_t addr,
+                                                   bool may_defer) {
+  return free_missed(region, own_magazines(hal, region), addr, may_defer);
 }
 
 /* Where processes share the region: the fast path of others has not found magazines, and is not longer for these. */
@@ -215,6 +248,13 @@ static ZCMEM__NOINLINE enum zcmem_status free_shared(struct zcmem_hal *hal, stru
   return ZCMEM__LIKELY(zcmem__shared_free(region, addr)) ? ZCMEM_OK : free_slow(hal, region, addr, may_defer);
 }
 
+/* Ends the rest of magazines into which a block is freed while others are short of blocks. */
+ZCMEM__INLINE void wake(const struct zcmem__region *region, struct zcmem__magazines *mine) {
+  if (mine != NULL && mine->emptied && ZCMEM__GET(region->depot->wanted) != 0) {
+    mine->resting = 1;
+  }
+}
+
 /* Whether the call goes to the heap at once, since the magazines rest and are empty; counts it. */
 ZCMEM__INLINE bool rests(struct zcmem__magazines *mine) {
   if (mine == NULL || !mine->emptied) {
@@ -222,6 +262,20 @@ ZCMEM__INLINE bool rests(struct zcmem__magazines *mine) {
   }
   zcmem__magazines_count_rest(mine);
   return true;
+}
+#endif
+
+#ifdef ZCMEM__MAGAZINES
+enum zcmem_status zcmem__mem_alloc_past(struct zcmem__region *region, struct zcmem__magazines *mine, hal_size_t size,
+                                        hal_size_t align, hal_addr_t *addr) {
+  return region->depot == NULL || rests(mine) ? alloc_plain(region, size, align, addr)
+                                              : alloc_missed(region, mine, size, align, addr);
+}
+
+enum zcmem_status zcmem__mem_free_past(struct zcmem__region *region, struct zcmem__magazines *mine, hal_addr_t addr) {
+  wake(region, mine);
+  return region->depot == NULL || rests(mine) ? free_plain(region, addr, false)
+                                              : free_missed(region, mine, addr, false);
 }
 #endif
 
@@ -272,9 +326,7 @@ static enum zcmem_status free_in(struct zcmem_hal *hal, hal_addr_t addr, bool ma
     if (region->shared != NULL) {
       return free_shared(hal, region, addr, may_defer);
     }
-    if (mine != NULL && mine->emptied && ZCMEM__GET(region->depot->wanted) != 0) {
-      mine->resting = 1; /* other threads are short of blocks: the rest ends */
-    }
+    wake(region, mine);
     if (!rests(mine)) {
       return free_slow(hal, region, addr, may_defer);
     }
@@ -432,12 +484,24 @@ static enum zcmem_status see_kept(struct zcmem__region *region, hal_addr_t addr,
 }
 #endif
 
+/* With the lock held: what a resize did to the tag's figures. */
+static ZCMEM__NOINLINE void tally_resize(struct zcmem__region *region, hal_addr_t addr,
+                                         struct zcmem__tally_block before, enum zcmem_status status) {
+  if (status == ZCMEM_OK) {
+    zcmem__tally_leave(&region->tally, before.tag, before.size);
+    zcmem__tally_enter(&region->tally, before.tag, zcmem__tally_look(region->heap, addr).size, false);
+  } else {
+    zcmem__tally_refuse(&region->tally, before.tag, status);
+  }
+}
+
 enum zcmem_status zcmem_mem_resize(struct zcmem_hal *hal, hal_addr_t addr, hal_size_t size) {
   struct zcmem__region *region = NULL;
   enum zcmem_status status = lock_region_of(hal, addr, &region);
   if (status != ZCMEM_OK) {
     return status;
   }
+  const struct zcmem__tally_block before = zcmem__tally_before(&region->tally, region->heap, addr);
   status = resize_locked(region, addr, size);
   if (status == ZCMEM_ELOCK) {
     return status;
@@ -457,6 +521,9 @@ enum zcmem_status zcmem_mem_resize(struct zcmem_hal *hal, hal_addr_t addr, hal_s
   }
 #endif
   zcmem__region_note_alloc(region, status, &region->stats.resizes);
+  if (ZCMEM__UNLIKELY(before.tag != 0)) {
+    tally_resize(region, addr, before, status);
+  }
   uint32_t sequence = zcmem__record_sequence(region);
   zcmem__lock_drop(&region->lock);
   zcmem__record_ranged(region, ZCMEM_EVENT_RESIZE, status, addr, size, sequence);

@@ -31,6 +31,16 @@ static inline enum zcmem_status zcmem__mem_yield(struct zcmem__region *region) {
 }
 #endif
 
+#ifdef ZCMEM__MAGAZINES
+/*
+ * An allocation and a free that the fast path of magazines did not do; no lock is held. mine: the caller's own, that
+ * are not entered, or NULL. Statuses of zcmem_mem_alloc, and of zcmem_mem_free.
+ */
+enum zcmem_status zcmem__mem_alloc_past(struct zcmem__region *region, struct zcmem__magazines *mine, hal_size_t size,
+                                        hal_size_t align, hal_addr_t *addr);
+enum zcmem_status zcmem__mem_free_past(struct zcmem__region *region, struct zcmem__magazines *mine, hal_addr_t addr);
+#endif
+
 static inline void zcmem__mem_count_free(struct zcmem__region *region, enum zcmem_status status, bool deferred) {
   if (ZCMEM__UNLIKELY(status != ZCMEM_OK)) {
     region->stats.bad_frees++;

@@ -108,6 +108,10 @@ static enum zcmem_status close_window(const struct zcmem__region *region, hal_ad
 /* memmove, since the user's buffer may be the host's view of the same block. */
 enum zcmem_status zcmem__move_read(const struct zcmem__region *region, void *dst, hal_addr_t src, hal_size_t size) {
   void *host = NULL;
+  if (zcmem__move_plain(region, region->ops->read != NULL)) {
+    memmove(dst, zcmem__region_pointer(region, src), (size_t)size);
+    return ZCMEM_OK;
+  }
   if (region->ops->read != NULL) {
     return answer(region->ops->read(region->ctx, dst, src, size));
   }
@@ -125,6 +129,10 @@ enum zcmem_status zcmem__move_read(const struct zcmem__region *region, void *dst
 enum zcmem_status zcmem__move_write(const struct zcmem__region *region, hal_addr_t dst, const void *src,
                                     hal_size_t size) {
   void *host = NULL;
+  if (zcmem__move_plain(region, region->ops->write != NULL)) {
+    memmove(zcmem__region_pointer(region, dst), src, (size_t)size);
+    return ZCMEM_OK;
+  }
   if (region->ops->write != NULL) {
     return answer(region->ops->write(region->ctx, dst, src, size));
   }
@@ -215,6 +223,10 @@ enum zcmem_status zcmem__move_copy(const struct zcmem__region *dst_region, hal_a
                                    const struct zcmem__region *src_region, hal_addr_t src, hal_size_t size,
                                    size_t bounce) {
   bool within = dst_region == src_region, done = false;
+  if (within && zcmem__move_plain(dst_region, dst_region->ops->copy != NULL)) {
+    memmove(zcmem__region_pointer(dst_region, dst), zcmem__region_pointer(dst_region, src), (size_t)size);
+    return ZCMEM_OK;
+  }
   if (within && dst_region->ops->copy != NULL) {
     return answer(dst_region->ops->copy(dst_region->ctx, dst, src, size));
   }
@@ -320,6 +332,10 @@ static enum zcmem_status fill_bounced(const struct zcmem__region *region, hal_ad
 enum zcmem_status zcmem__move_fill(const struct zcmem__region *region, hal_addr_t dst, const void *pattern,
                                    size_t pattern_size, hal_size_t size, size_t bounce) {
   void *to = NULL;
+  if (zcmem__move_plain(region, region->ops->fill != NULL)) {
+    zcmem__move_repeat(zcmem__region_pointer(region, dst), pattern, pattern_size, (size_t)size);
+    return ZCMEM_OK;
+  }
   if (region->ops->fill != NULL) {
     return answer(region->ops->fill(region->ctx, dst, pattern, pattern_size, size));
   }

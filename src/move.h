@@ -33,6 +33,12 @@ enum zcmem_status zcmem__move_flush(const struct zcmem__region *region, hal_addr
 enum zcmem_status zcmem__move_invalidate(const struct zcmem__region *region, hal_addr_t addr, hal_size_t size,
                                          void *host);
 
+/* Whether what a region's callback could do, were it there, is nothing but moving bytes through the host pointer. */
+ZCMEM__INLINE bool zcmem__move_plain(const struct zcmem__region *region, bool has_callback) {
+  return ZCMEM__LIKELY(!has_callback) && ZCMEM__LIKELY((region->flags & ZCMEM_REGION_COHERENT) != 0) &&
+         ZCMEM__LIKELY(region->host != NULL);
+}
+
 /* The size fits a size_t: there is host memory of that size. */
 enum zcmem_status zcmem__move_read(const struct zcmem__region *region, void *dst, hal_addr_t src, hal_size_t size);
 enum zcmem_status zcmem__move_write(const struct zcmem__region *region, hal_addr_t dst, const void *src,

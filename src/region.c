@@ -3,7 +3,7 @@
 #include "index.h"
 #include <string.h>
 
-#ifdef ZCMEM__MAGAZINES
+#ifdef ZCMEM__THREAD_MAGAZINES
 _Thread_local char zcmem__self;
 #endif
 
@@ -63,6 +63,11 @@ enum zcmem_status zcmem__region_init(struct zcmem__region *region, const struct 
   region->flags = config->flags;
   region->first = info.base;
   region->grantable = info.size;
+  region->host_first = zcmem__region_pointer(region, region->first);
+  region->quick = zcmem__heap_quick(region->heap);
+  region->way = region->host == NULL                            ? ZCMEM__WAY_NONE
+                : (region->flags & ZCMEM_REGION_UNCHECKED) != 0 ? ZCMEM__WAY_UNCHECKED
+                                                                : ZCMEM__WAY_CHECKED;
   region->quantum = info.quantum;
   region->cache_line = config->cache_line;
   region->max_blocks = info.max_blocks;
@@ -82,8 +87,9 @@ enum zcmem_status zcmem__region_init(struct zcmem__region *region, const struct 
     region->guard = &region->hardening;
   }
   region->recorded = false;
+  region->tally = (struct zcmem__tally){.entries = NULL};
   memset(&region->stats, 0, sizeof region->stats);
-  memset(region->moved, 0, sizeof region->moved);
+  memset(&region->moved, 0, sizeof region->moved);
   return ZCMEM_OK;
 }
 
@@ -96,21 +102,24 @@ bool zcmem__region_overlaps_host(const struct zcmem__region *region, const void 
   return region->host != NULL && ranges_overlap((uintptr_t)region->host, region->size, (uintptr_t)host, size);
 }
 
-bool zcmem__region_overlaps(const struct zcmem__region *region, const struct zcmem_region_config *config) {
+bool zcmem__region_overlaps(const struct zcmem__region *region, const struct zcmem_region_config *config,
+                            size_t image_bytes) {
   if (ranges_overlap(region->base, region->size, config->base, config->size)) {
     return true;
   }
-  struct zcmem_heap_config heap_config = zcmem__region_heap_config(config);
-  if (config->image != NULL && ranges_overlap((uintptr_t)region->heap, region->image_bytes, (uintptr_t)config->image,
-                                              zcmem_heap_bytes(&heap_config))) {
+  if (config->image != NULL &&
+      ranges_overlap((uintptr_t)region->heap, region->image_bytes, (uintptr_t)config->image, image_bytes)) {
     return true;
   }
   return config->host != NULL && zcmem__region_overlaps_host(region, config->host, config->size);
 }
 
+/* How often a look-up is tried without the lock. Changes are short, so the second time is lucky in most cases. */
+#define LOOKS 4u
+
 enum zcmem_status zcmem__region_look(struct zcmem__region *region, hal_addr_t addr, struct zcmem_block_info *info) {
   struct zcmem_block_info seen;
-  for (uint32_t tries = 0; tries < ZCMEM__REGION_TRIES; tries++) {
+  for (uint32_t tries = 0; tries < LOOKS; tries++) {
     uint32_t version = zcmem__atomic_version(&region->version);
     enum zcmem_status status = zcmem_heap_find(region->heap, addr, &seen);
     if (zcmem__atomic_unchanged(&region->version, version)) {
@@ -129,8 +138,14 @@ enum zcmem_status zcmem__region_look(struct zcmem__region *region, hal_addr_t ad
   return status;
 }
 
-enum zcmem_status zcmem__region_extent_locked(struct zcmem__region *region, hal_addr_t addr,
-                                              struct zcmem__extent *extent) {
+enum zcmem_status zcmem__region_extent(struct zcmem__region *region, hal_addr_t addr, struct zcmem__extent *extent) {
+  for (uint32_t tries = 0; tries < LOOKS; tries++) {
+    uint32_t version = zcmem__atomic_version(&region->version);
+    bool found = zcmem__heap_extent(region->heap, addr, extent);
+    if (zcmem__atomic_unchanged(&region->version, version)) {
+      return found ? ZCMEM_OK : ZCMEM_ENOENT;
+    }
+  }
   enum zcmem_status status = zcmem__lock_take(&region->lock);
   if (status != ZCMEM_OK) {
     return status;
@@ -291,9 +306,11 @@ enum zcmem_status zcmem__region_let_go(struct zcmem__region *region, hal_addr_t 
   status = zcmem__region_end_locked(region, addr);
   if (status == ZCMEM_OK && free_it) {
     bool deferred = false;
+    const struct zcmem__tally_block block = zcmem__tally_before(&region->tally, region->heap, addr);
     zcmem__atomic_change(&region->version);
     enum zcmem_status freed = free_locked(region, addr, &deferred);
     zcmem__atomic_changed(&region->version);
+    zcmem__tally_freed(&region->tally, block, freed);
     if (freed == ZCMEM_OK) { /* else, ENOENT: somebody has freed it already, deferred */
       region->stats.deferred_frees += deferred;
       region->stats.frees += !deferred;

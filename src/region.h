@@ -20,12 +20,16 @@
 #include "heap_ops.h"
 #include "lock.h"
 #include "moved.h"
+#include "tally.h"
 #include <stdalign.h>
 #include <zcmem/heap.h>
 
-/* Magazines need a compare-and-swap of 64 bits, and threads. */
-#if defined(__GNUC__) && UINTPTR_MAX > UINT32_MAX && !defined(ZCMEM_NO_PTHREAD) && !defined(ZCMEM_NO_MAGAZINES)
+/* Magazines need a compare-and-swap of 64 bits; those that belong to a thread by themselves, pthread besides. */
+#if defined(__GNUC__) && UINTPTR_MAX > UINT32_MAX && !defined(ZCMEM_NO_MAGAZINES)
 #define ZCMEM__MAGAZINES
+#endif
+#if defined(ZCMEM__MAGAZINES) && !defined(ZCMEM_NO_PTHREAD)
+#define ZCMEM__THREAD_MAGAZINES
 /* Its address names a thread: no two that run have the same. */
 extern _Thread_local char zcmem__self __attribute__((tls_model("initial-exec")));
 #endif
@@ -48,12 +52,20 @@ struct zcmem__shared {
   uint32_t slots;
   uint32_t ids;    /* behind the last descriptor, whatever the heap says */
   uint64_t serial; /* what zcmem__region.serial is elsewhere: the fast path of private regions passes this one by */
+  uint32_t (*pid_of)(const struct zcmem__shared *shared, uint32_t owner); /* of a block; 0: nobody's, or everybody's */
 };
 
 /* What a process may keep in its magazines, in quanta, and how many threads have some. */
 struct zcmem__kept {
   uint32_t quanta;
   uint32_t threads;
+};
+
+/* How addresses of a region are translated, where the quick ways will do. */
+enum zcmem__region_way {
+  ZCMEM__WAY_CHECKED,   /* through the host pointer, if a live block has the range */
+  ZCMEM__WAY_UNCHECKED, /* through the host pointer: ZCMEM_REGION_UNCHECKED */
+  ZCMEM__WAY_NONE       /* the host is not mapped to it for good */
 };
 
 struct zcmem__region {
@@ -66,16 +78,20 @@ struct zcmem__region {
   struct zcmem__atomic_word lone;   /* the thread that changes `use` without the lock and without swapping, or 0 */
   uint64_t serial;                  /* no other region of the process ever has it; 0: no magazines, or shared ones */
   struct zcmem__version version;    /* of the heap's blocks; odd while they change */
-  uint32_t kind;
+  /* What a translation needs beside the version. */
+  hal_addr_t first;          /* what the heap can hand out: from here ... */
+  hal_size_t grantable;      /*   this many bytes */
+  unsigned char *host_first; /* where the host sees byte `first`, or NULL */
+  struct zcmem__index_quick quick;
+  enum zcmem__region_way way;
   uint32_t flags;
+  uint32_t kind;
   struct zcmem__shared *shared;       /* what processes share of it, or NULL */
   const struct zcmem_region_ops *ops; /* never NULL */
   void *ctx;
   struct zcmem__depot *depot;                  /* what magazines share, or NULL */
   struct zcmem__guard *guard;                  /* &hardening, or NULL: there is none, and no depot where there is */
   void (*share)(struct zcmem__region *region); /* with the lock held: ends what `lone` says */
-  hal_addr_t first;                            /* what the heap can hand out: from here ... */
-  hal_size_t grantable;                        /*   this many bytes */
   hal_size_t quantum;
   hal_size_t cache_line; /* 0: none */
   uint32_t max_blocks;
@@ -88,16 +104,17 @@ struct zcmem__region {
   struct zcmem_region_stats stats; /* the counters; the members from in_use on but peak are filled in when asked for */
   bool recorded;                   /* magazines are revoked as long as it is */
   struct zcmem__lock lock;
+  struct zcmem__tally tally;
   struct zcmem__guard hardening;
-  struct zcmem__moved_line moved[ZCMEM__MOVED_LINES]; /* by transfers that took no lock: to be added to the stats */
+  struct zcmem__moved_lines moved; /* by transfers that took no lock: to be added to the stats */
 };
 
-/* Names this thread; 0 where no thread ever changes anything without the lock. */
+/* Names this thread; 1, which `lone` never is, where no thread ever changes anything alone. */
 ZCMEM__INLINE uintptr_t zcmem__region_self(void) {
-#ifdef ZCMEM__MAGAZINES
+#ifdef ZCMEM__THREAD_MAGAZINES
   return (uintptr_t)&zcmem__self;
 #else
-  return 0;
+  return 1;
 #endif
 }
 
@@ -152,8 +169,12 @@ static inline hal_size_t zcmem__region_line(const struct zcmem__region *region) 
 /* Whether the region is mapped to some of that host memory, which is not empty. */
 bool zcmem__region_overlaps_host(const struct zcmem__region *region, const void *host, hal_size_t size);
 
-/* Whether the two regions share an address, a byte of host memory or of their images. The config's heap is valid. */
-bool zcmem__region_overlaps(const struct zcmem__region *region, const struct zcmem_region_config *config);
+/*
+ * Whether the two regions share an address, a byte of host memory or of their images. The config is valid, and wants
+ * image_bytes.
+ */
+bool zcmem__region_overlaps(const struct zcmem__region *region, const struct zcmem_region_config *config,
+                            size_t image_bytes);
 
 /* Under the lock: counts an allocation or a resize that answered `status`. */
 void zcmem__region_note_alloc(struct zcmem__region *region, enum zcmem_status status, uint64_t *succeeded);
@@ -168,29 +189,22 @@ enum zcmem_status zcmem__region_begin_transfer(struct zcmem__region *region, hal
                                                struct zcmem_block_info *info);
 enum zcmem_status zcmem__region_end_transfer(struct zcmem__region *region, hal_addr_t addr, bool *freed);
 
-/* How often a look-up is tried without the lock. Changes are short, so the second time is lucky in most cases. */
-#define ZCMEM__REGION_TRIES 4u
-
-enum zcmem_status zcmem__region_extent_locked(struct zcmem__region *region, hal_addr_t addr,
-                                              struct zcmem__extent *extent);
-
 /*
  * The live block that holds addr: the whole of it, or just where it is. OK, ENOENT, ELOCK. Without the lock, but where
  * it is unlucky. What it tells of uses may be a moment old.
  */
-ZCMEM__HOT enum zcmem_status zcmem__region_extent(struct zcmem__region *region, hal_addr_t addr,
-                                                  struct zcmem__extent *extent) {
-  for (uint32_t tries = 0; tries < ZCMEM__REGION_TRIES; tries++) {
-    uint32_t version = zcmem__atomic_version(&region->version);
-    bool found = zcmem__heap_extent(region->heap, addr, extent);
-    if (ZCMEM__LIKELY(zcmem__atomic_unchanged(&region->version, version))) {
-      return found ? ZCMEM_OK : ZCMEM_ENOENT;
-    }
-  }
-  return zcmem__region_extent_locked(region, addr, extent);
-}
-
+enum zcmem_status zcmem__region_extent(struct zcmem__region *region, hal_addr_t addr, struct zcmem__extent *extent);
 enum zcmem_status zcmem__region_look(struct zcmem__region *region, hal_addr_t addr, struct zcmem_block_info *info);
+
+/*
+ * The quick way of the first: how many of the bytes that were requested for a live block there are from an offset into
+ * what the heap can hand out. False: none, or it was unlucky; the other one tells.
+ */
+ZCMEM__HOT bool zcmem__region_rest_quick(const struct zcmem__region *region, uint64_t offset, hal_size_t *rest) {
+  uint32_t version = zcmem__atomic_version_even(&region->version);
+  bool found = zcmem__heap_rest_quick(&region->quick, offset, rest);
+  return ZCMEM__LIKELY(found) && ZCMEM__LIKELY(zcmem__atomic_still(&region->version, version));
+}
 
 /* Begins a transfer (see above). Statuses of zcmem_heap_begin_transfer, ELOCK; a failure is counted. */
 enum zcmem_status zcmem__region_begin(struct zcmem__region *region, hal_addr_t addr, hal_size_t size);

@@ -69,6 +69,12 @@ static enum zcmem_status map_area(struct zcmem_shm *shm, uint64_t bytes) {
   return ZCMEM_OK;
 }
 
+/* For zcmem_hal_dump. The region is the first thing in its part. */
+static uint32_t pid_of(const struct zcmem__shared *shared, uint32_t owner) {
+  const struct zcmem_shm *shm = ((const struct zcmem__shm_part *)(const void *)shared)->shm;
+  return owner == 0 || owner > shm->slots ? 0 : ZCMEM__GET(shm->area->slot[owner - 1].pid);
+}
+
 /* Where the parts of each region are in this process. The plan is one that can be relied on. */
 static void open_parts(struct zcmem_shm *shm, const struct zcmem__shm_plan *plan) {
   unsigned char *memory = (unsigned char *)shm->area;
@@ -90,6 +96,7 @@ static void open_parts(struct zcmem_shm *shm, const struct zcmem__shm_plan *plan
     part->shared.slots = plan->slots;
     part->shared.ids = place->uses_row < UINT32_MAX / ZCMEM__ID ? (uint32_t)place->uses_row * ZCMEM__ID
                                                                 : UINT32_MAX / ZCMEM__ID * ZCMEM__ID;
+    part->shared.pid_of = pid_of;
     zcmem__shm_lock_open(part, &part->shared.lock);
   }
 }

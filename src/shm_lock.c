@@ -77,18 +77,16 @@ static void forget_uses(const struct zcmem__shm_part *part) {
 }
 
 /* Look-ups see an odd version until the heap is whole, also where the dead had not begun to change blocks. */
-static bool recover(struct zcmem__shm_part *part) {
+static void recover(struct zcmem__shm_part *part) {
   struct zcmem__version version = {part->shared.version};
   if ((zcmem__atomic_version(&version) & 1u) == 0) {
     zcmem__atomic_change(&version);
   }
   forget_uses(part);
-  if (zcmem__heap_repair_with(part->shared.heap, part->image_bytes, NULL, 0, uses_for_repair, part, NULL) != ZCMEM_OK) {
-    return false;
+  if (zcmem__heap_repair_with(part->shared.heap, part->image_bytes, NULL, 0, uses_for_repair, part, NULL) == ZCMEM_OK) {
+    zcmem__seize_recover(&part->shared);
+    zcmem__atomic_changed(&version);
   }
-  zcmem__seize_recover(&part->shared);
-  zcmem__atomic_changed(&version);
-  return true;
 }
 
 /* ---------------------------------------------------------------------------------------------------- the lock -- */
@@ -99,11 +97,17 @@ enum zcmem_status zcmem__shm_lock_take(struct zcmem__shm_part *part) {
     return ZCMEM_ELOCK;
   }
   if (ZCMEM__UNLIKELY(repair)) {
-    /* A heap that cannot be repaired is locked for good: nobody is told that the mutex is consistent. */
-    if (!recover(part) || pthread_mutex_consistent(part->mutex) != 0) {
-      (void)pthread_mutex_unlock(part->mutex);
-      return ZCMEM_ELOCK;
-    }
+    recover(part);
+    (void)pthread_mutex_consistent(part->mutex);
+  }
+  /*
+   * A heap that cannot be repaired is locked for good: its version stays odd, which it is for nobody else who gets the
+   * lock. A mutex that is not made consistent would say so, too; but glibc's trylock answers ENOTRECOVERABLE with the
+   * mutex taken (2.36), so who comes next would wait for ever.
+   */
+  if (ZCMEM__UNLIKELY((zcmem__atomic_acquire(part->shared.version) & 1u) != 0)) {
+    (void)pthread_mutex_unlock(part->mutex);
+    return ZCMEM_ELOCK;
   }
   ZCMEM__PUT(part->shared.heap->owner, zcmem__atomic_acquire(&part->shm->slot) << ZCMEM__OWNER_SHIFT);
   return ZCMEM_OK;

@@ -22,15 +22,21 @@
 #define SPINS 5u    /* looks at a lock before going to sleep, each after twice as long */
 #define PATIENCE 10 /* seconds */
 
-static pthread_once_t forks_once = PTHREAD_ONCE_INIT;
+static pthread_mutex_t watching = PTHREAD_MUTEX_INITIALIZER;
+static bool watched;                   /* forks are counted */
 static struct zcmem__atomic_u32 forks; /* that lie between the first process and this one */
 
 static void count_fork(void) {
   (void)zcmem__atomic_count_up(&forks);
 }
 
-static void watch_forks(void) {
-  (void)pthread_atfork(NULL, NULL, count_fork);
+/* False: a child would not know that it is one, and take its parent's slot for its own. */
+static bool watch_forks(void) {
+  (void)pthread_mutex_lock(&watching);
+  watched = watched || pthread_atfork(NULL, NULL, count_fork) == 0;
+  const bool result = watched;
+  (void)pthread_mutex_unlock(&watching);
+  return result;
 }
 
 /* ---------------------------------------------------------------------------------------------- who is alive -- */
@@ -176,7 +182,9 @@ enum zcmem_status zcmem__shm_slots_claim(struct zcmem_shm *shm) {
   struct zcmem__shm_slot *slots = shm->area->slot;
   struct stat_line stat = {.start = 0};
   uint32_t slot = 1;
-  (void)pthread_once(&forks_once, watch_forks);
+  if (!watch_forks()) {
+    return ZCMEM_ENOMEM;
+  }
   while (slot <= shm->slots && zcmem__atomic_acquire(&slots[slot - 1].state) != ZCMEM__SLOT_FREE) {
     slot++;
   }

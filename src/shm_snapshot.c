@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -54,7 +55,14 @@ static enum zcmem_status read_version(int fd, uint32_t region, uint32_t *version
 }
 
 static enum zcmem_status read_plan_of(struct zcmem_shm_snapshot *snapshot, int fd) {
+  struct stat file;
   uint64_t magic = 0;
+  if (fstat(fd, &file) != 0) {
+    return ZCMEM_EIO;
+  }
+  if (!S_ISREG(file.st_mode)) {
+    return ZCMEM_ECORRUPT;
+  }
   enum zcmem_status status = read_all(fd, &magic, sizeof magic, 0);
   if (status == ZCMEM_OK && magic != ZCMEM__SHM_MAGIC) {
     return magic == 0 ? ZCMEM_EBUSY : ZCMEM_ECORRUPT;
@@ -150,9 +158,20 @@ enum zcmem_status zcmem_shm_snapshot_open(const char *name, struct zcmem_shm_sna
   if (name == NULL || snapshot == NULL) {
     return ZCMEM_EINVAL;
   }
-  int fd = shm_open(name, O_RDONLY, 0);
+  int fd = shm_open(name, O_RDONLY | O_NONBLOCK, 0); /* a pipe of that name, which anybody may make, keeps nobody */
   if (fd < 0) {
-    return errno == ENOENT ? ZCMEM_ENOENT : errno == EINVAL ? ZCMEM_EINVAL : ZCMEM_EIO;
+    switch (errno) {
+    case ENOENT:
+      return ZCMEM_ENOENT;
+    case EINVAL:
+      return ZCMEM_EINVAL;
+    case EMFILE:
+    case ENFILE:
+    case ENOMEM:
+      return ZCMEM_ENOMEM;
+    default:
+      return ZCMEM_EIO;
+    }
   }
   enum zcmem_status status = zcmem_shm_snapshot_take(fd, snapshot);
   (void)close(fd);

@@ -27,7 +27,7 @@ static enum zcmem_status snapshot(struct zcmem__region *region, struct zcmem_reg
     return status;
   }
   *stats = region->stats;
-  zcmem__moved_sum(region->moved, stats);
+  zcmem__moved_sum(&region->moved, stats);
   status = zcmem_heap_get_info(region->heap, &info);
   stats->largest = zcmem_heap_largest(region->heap);
   if (region->guard != NULL) {

@@ -1,11 +1,25 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Tags of blocks. The lock is held while one is set: in a block that is freed meanwhile the word is another thing's.
+ * Tags of blocks, and the counters by tag. The lock is held while one is set: in a block that is freed meanwhile the
+ * word is another thing's.
  */
 #include "hal_impl.h"
+#include "keep.h"
 #include <zcmem/debug.h>
 
-enum zcmem_status zcmem_mem_set_tag(struct zcmem_hal *hal, hal_addr_t addr, uint32_t tag) {
+static enum zcmem_status set_locked(struct zcmem__region *region, hal_addr_t addr, uint32_t tag, bool allocated) {
+  struct zcmem__tally *tally = &region->tally;
+  const struct zcmem__tally_block block = zcmem__tally_before(tally, region->heap, addr);
+  enum zcmem_status status = zcmem_heap_set_tag(region->heap, addr, tag);
+  if (tally->entries != NULL && status == ZCMEM_OK) {
+    zcmem__tally_leave(tally, block.tag, block.size);
+    zcmem__tally_enter(tally, tag, block.size, allocated);
+    zcmem__keep_notice(region, addr);
+  }
+  return status;
+}
+
+static enum zcmem_status set_tag(struct zcmem_hal *hal, hal_addr_t addr, uint32_t tag, bool allocated) {
   if (hal == NULL) {
     return ZCMEM_EINVAL;
   }
@@ -20,7 +34,7 @@ enum zcmem_status zcmem_mem_set_tag(struct zcmem_hal *hal, hal_addr_t addr, uint
   if (status != ZCMEM_OK) {
     return status;
   }
-  status = zcmem_heap_set_tag(region->heap, addr, tag);
+  status = set_locked(region, addr, tag, allocated);
   zcmem__lock_drop(&region->lock);
   if (ZCMEM__UNLIKELY(zcmem__record_on(region))) {
     const struct zcmem_event event = {.kind = ZCMEM_EVENT_TAG,
@@ -33,20 +47,37 @@ enum zcmem_status zcmem_mem_set_tag(struct zcmem_hal *hal, hal_addr_t addr, uint
   return status;
 }
 
+enum zcmem_status zcmem_mem_set_tag(struct zcmem_hal *hal, hal_addr_t addr, uint32_t tag) {
+  return set_tag(hal, addr, tag, false);
+}
+
+/* Where no lock can be had it is not counted. */
+static void count_refused(struct zcmem__region *region, uint32_t tag, enum zcmem_status status) {
+  if (zcmem__lock_take(&region->lock) != ZCMEM_OK) {
+    return;
+  }
+  if (region->tally.entries != NULL) {
+    zcmem__tally_refuse(&region->tally, tag, status);
+  }
+  zcmem__lock_drop(&region->lock);
+}
+
 enum zcmem_status zcmem_mem_alloc_tagged(struct zcmem_hal *hal, uint32_t region, hal_size_t size, hal_size_t align,
                                          uint32_t tag, hal_addr_t *addr) {
   hal_addr_t made = HAL_NULLPTR;
-  const struct zcmem__region *in = hal == NULL ? NULL : zcmem__hal_region(hal, region);
+  struct zcmem__region *in = hal == NULL ? NULL : zcmem__hal_region(hal, region);
   if (addr == NULL || in == NULL || (tag != 0 && (in->flags & ZCMEM_REGION_HANDLES) != 0)) {
     return ZCMEM_EINVAL;
   }
   enum zcmem_status status = zcmem_mem_alloc(hal, region, size, align, &made);
   if (status == ZCMEM_OK && tag != 0) {
-    status = zcmem_mem_set_tag(hal, made, tag);
+    status = set_tag(hal, made, tag, true);
     if (status != ZCMEM_OK) {
       (void)zcmem_mem_free(hal, made);
       return status;
     }
+  } else if (tag != 0 && status != ZCMEM_ELOCK) {
+    count_refused(in, tag, status);
   }
   if (status == ZCMEM_OK) {
     *addr = made;

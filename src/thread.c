@@ -4,8 +4,9 @@
 #endif
 
 #include "thread.h"
+#include "context_impl.h"
 
-#ifdef ZCMEM__MAGAZINES
+#ifdef ZCMEM__THREAD_MAGAZINES
 #include <pthread.h>
 
 /* Blocks that a thread that ends gives back in one hold of the lock. */
@@ -80,6 +81,20 @@ static void end_thread(void *value) {
 /* ------------------------------------------------------------------------------------------------------------ fork --
  */
 
+/* A lock that fails stays with who has it. The child does not have that thread, so there it is lost. */
+static void hold(struct zcmem__lock *lock) {
+  lock->forking = zcmem__lock_take(lock) == ZCMEM_OK;
+}
+
+static void let_go(struct zcmem__lock *lock, bool child) {
+  if (lock->forking) {
+    lock->forking = false;
+    zcmem__lock_drop(lock);
+  } else if (child) {
+    lock->ops = &zcmem__lock_lost;
+  }
+}
+
 /*
  * All locks are taken and all magazines left, so that the child, where no other thread goes on, finds all in order;
  * also the locks of regions that have no magazines. Not those that processes share: what is in magazines there stays
@@ -89,7 +104,8 @@ static void hold_region(struct zcmem__region *region) {
   if (region->shared != NULL) {
     return;
   }
-  if (zcmem__lock_take(&region->lock) == ZCMEM_OK && region->depot != NULL) {
+  hold(&region->lock);
+  if (region->lock.forking && region->depot != NULL) {
     zcmem__magazines_revoke(region);
   }
 }
@@ -98,20 +114,25 @@ static void let_go_region(struct zcmem__region *region) {
   if (region->shared != NULL) {
     return;
   }
-  if (region->depot != NULL) {
+  if (region->lock.forking && region->depot != NULL) {
     zcmem__magazines_restore(region);
   }
-  zcmem__lock_drop(&region->lock);
+  let_go(&region->lock, false);
 }
 
 /*
- * In the child: what other threads had is nobody's now. Those that had revoked magazines will not restore them; and one
- * that was just about to enter its own, and would have found them revoked, will not leave them.
+ * In the child: what other threads had is nobody's now; a context stays what it is. Those that had revoked magazines
+ * will not restore them; and one that was just about to enter its own, and would have found them revoked, will not
+ * leave them.
  */
 static void inherit_region(struct zcmem__region *region) {
   zcmem__atomic_publish(&region->revoked, (region->recorded ? 1u : 0u) + (region->shared == NULL ? 1u : 0u));
   for (struct zcmem__magazines *at = region->depot == NULL ? NULL : region->depot->all; at != NULL; at = at->next) {
-    if (at->owner != self()) {
+    if (at->context != NULL) {
+      if (zcmem__atomic_acquire(&at->state) == ZCMEM__BARRIER_BUSY) {
+        zcmem__magazines_leave(at);
+      }
+    } else if (at->owner != self()) {
       at->owner = NULL;
       zcmem__magazines_set_lone(region, at, false);
       at->resting = 0;
@@ -119,52 +140,66 @@ static void inherit_region(struct zcmem__region *region) {
       zcmem__atomic_publish(&at->state, ZCMEM__BARRIER_IDLE);
     }
   }
-  if (region->shared != NULL && region->depot != NULL) {
-    zcmem__magazines_forget(region);
+  if (region->shared != NULL) {
+    if (region->depot != NULL) {
+      zcmem__magazines_forget(region);
+    }
+    return;
   }
-  let_go_region(region);
+  if (region->lock.forking) {
+    let_go_region(region);
+  } else { /* nobody enters magazines of a heap that another thread may have been changing */
+    let_go(&region->lock, true);
+  }
 }
 
 static void before_fork(void) {
   (void)pthread_mutex_lock(&registry);
   for (struct zcmem_hal *hal = hals; hal != NULL; hal = hal->next) {
-    (void)zcmem__lock_take(&hal->adding);
-    (void)zcmem__lock_take(&hal->map.lock);
+    hold(&hal->adding);
+    hold(&hal->map.lock);
     for_regions(hal, hold_region);
   }
 }
 
-static void after_fork(void (*call)(struct zcmem__region *region)) {
+static void after_fork(void (*call)(struct zcmem__region *region), bool child) {
   for (struct zcmem_hal *hal = hals; hal != NULL; hal = hal->next) {
     for_regions(hal, call);
-    zcmem__lock_drop(&hal->map.lock);
-    zcmem__lock_drop(&hal->adding);
+    let_go(&hal->map.lock, child);
+    let_go(&hal->adding, child);
   }
   (void)pthread_mutex_unlock(&registry);
 }
 
 static void after_fork_in_parent(void) {
-  after_fork(let_go_region);
+  after_fork(let_go_region, false);
 }
 
 static void after_fork_in_child(void) {
-  after_fork(inherit_region);
+  for (struct zcmem_hal *hal = hals; hal != NULL; hal = hal->next) {
+    zcmem__context_inherit(hal);
+  }
+  after_fork(inherit_region, true);
 }
 
 /* ------------------------------------------------------------------------------------------------------------ open --
  */
 
 static void set_up(void) {
-  have_key = pthread_key_create(&key, end_thread) == 0;
-  (void)pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+  /* A thread without a destructor could not give back what it has, and a child of fork not find out whose that is. */
+  have_key = pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) == 0 &&
+             pthread_key_create(&key, end_thread) == 0;
 }
 
 void zcmem__thread_open(struct zcmem_hal *hal) {
   (void)pthread_once(&once, set_up);
   zcmem__barrier_open();
   (void)pthread_mutex_lock(&registry);
-  hal->next = hals;
-  hals = hal;
+  if (!hal->known) {
+    hal->known = true;
+    hal->next = hals;
+    hals = hal;
+  }
   (void)pthread_mutex_unlock(&registry);
 }
 
@@ -200,31 +235,28 @@ static struct zcmem__magazines *adopt(struct zcmem__region *region) {
 }
 
 struct zcmem__magazines *zcmem__thread_attach(struct zcmem_hal *hal, struct zcmem__region *region) {
+  const uint64_t serial = region->shared == NULL ? region->serial : region->shared->serial;
   /* Without a destructor a thread could not give back what it has. */
-  if (region->depot == NULL || !have_key || pthread_setspecific(key, self()) != 0 ||
-      zcmem__region_take(region) != ZCMEM_OK) {
+  if (serial == 0 || !have_key || pthread_setspecific(key, self()) != 0 || zcmem__region_take(region) != ZCMEM_OK) {
     return NULL;
   }
   struct zcmem__magazines *mine = adopt(region);
   zcmem__lock_drop(&region->lock);
   if (mine == NULL) {
-    mine = hal->allocator.alloc(hal->allocator.ctx, sizeof *mine);
+    mine = hal->allocator.alloc(hal->allocator.ctx, zcmem__magazines_bytes(ZCMEM__MAGAZINE_MOST));
     if (mine == NULL) {
       return NULL;
     }
-    zcmem__magazines_init(mine, region, self());
+    zcmem__magazines_init(mine, region, ZCMEM__MAGAZINE_MOST, self());
     if (zcmem__region_take(region) != ZCMEM_OK) {
-      hal->allocator.free(hal->allocator.ctx, mine, sizeof *mine);
+      hal->allocator.free(hal->allocator.ctx, mine, zcmem__magazines_bytes(ZCMEM__MAGAZINE_MOST));
       return NULL;
     }
-    mine->next = region->depot->all;
-    region->depot->all = mine;
-    region->depot->threads++;
+    zcmem__magazines_join(region, mine);
     zcmem__magazines_set_lone(region, mine, true);
     zcmem__depot_tell(region);
     zcmem__lock_drop(&region->lock);
   }
-  const uint64_t serial = region->shared == NULL ? region->serial : region->shared->serial;
   zcmem__thread_slots[serial % ZCMEM__THREAD_SLOTS] = (struct zcmem__thread_slot){.serial = serial, .magazines = mine};
   return mine;
 }

@@ -2,7 +2,7 @@
 /*
  * Which magazines are the calling thread's: found through a few slots of thread-local memory, by the region's serial
  * number, which no other region of the process ever has. Threads that end give their blocks back; a process that forks
- * has all locks and no thread in its magazines at that moment. With ZCMEM_NO_PTHREAD there is nothing of this.
+ * has all locks and no thread in its magazines at that moment. With ZCMEM_NO_PTHREAD no thread has any.
  */
 #ifndef ZCMEM_THREAD_H
 #define ZCMEM_THREAD_H
@@ -10,7 +10,7 @@
 #include "hal_impl.h"
 #include "magazine.h"
 
-#ifdef ZCMEM__MAGAZINES
+#ifdef ZCMEM__THREAD_MAGAZINES
 #define ZCMEM__THREAD_SLOTS 8u
 
 struct zcmem__thread_slot {
@@ -43,12 +43,23 @@ ZCMEM__INLINE struct zcmem__magazines *zcmem__thread_find_shared(const struct zc
  */
 struct zcmem__magazines *zcmem__thread_attach(struct zcmem_hal *hal, struct zcmem__region *region);
 
-/* Makes the HAL known to threads that end and to fork; and forgets it. */
+/* Makes the HAL known to threads that end and to fork, if it is not; and forgets it. */
 void zcmem__thread_open(struct zcmem_hal *hal);
 void zcmem__thread_close(struct zcmem_hal *hal);
 
 /* A serial number. */
 uint64_t zcmem__thread_serial(void);
+#elif defined(ZCMEM__MAGAZINES)
+ZCMEM__INLINE struct zcmem__magazines *zcmem__thread_find(const struct zcmem__region *region) {
+  (void)region;
+  return NULL;
+}
+
+ZCMEM__INLINE struct zcmem__magazines *zcmem__thread_attach(struct zcmem_hal *hal, struct zcmem__region *region) {
+  (void)hal;
+  (void)region;
+  return NULL;
+}
 #endif
 
 #endif

@@ -5,6 +5,7 @@
 #include "hal_impl.h"
 #include "move.h"
 #include "use.h"
+#include <string.h>
 
 /* Answers for a transfer that is refused before it begins, and counts it in the region of addr, if there is one. */
 static enum zcmem_status refuse(const struct zcmem_hal *hal, hal_addr_t addr, enum zcmem_status status) {
@@ -38,14 +39,27 @@ static enum zcmem_status begin(const struct zcmem_hal *hal, hal_addr_t addr, hal
   return region == NULL ? ZCMEM_ENOENT : zcmem__use_begin(region, addr, size, use);
 }
 
-enum zcmem_status zcmem_mem_read(struct zcmem_hal *hal, void *dst, hal_addr_t src, hal_size_t size) {
+/*
+ * What is plain, to the end: all that is to be done with the bytes is to move them. An address of the region's heap; of
+ * the host's memory `host` is known that it can be there. memmove, since it may be the host's view of the same block.
+ */
+ZCMEM__NOINLINE static enum zcmem_status move_plain(struct zcmem__region *region, uint64_t offset, void *host,
+                                                    hal_size_t size, enum zcmem__moved counter) {
   struct zcmem__use use;
-  if (hal == NULL) {
-    return ZCMEM_EINVAL;
+  enum zcmem_status status = zcmem__use_begin_here(region, region->first + offset, size, &use);
+  if (ZCMEM__UNLIKELY(status != ZCMEM_OK)) {
+    return status;
   }
-  if (size == 0) {
-    return ZCMEM_OK;
-  }
+  unsigned char *at = region->host_first + (size_t)offset;
+  bool read = counter == ZCMEM__MOVED_READ;
+  memmove(read ? host : at, read ? at : host, (size_t)size);
+  status = zcmem__use_end_here(&use, counter, size);
+  zcmem__record(region, read ? ZCMEM_EVENT_READ : ZCMEM_EVENT_WRITE, status, use.addr, size);
+  return status;
+}
+
+static enum zcmem_status read_thorough(const struct zcmem_hal *hal, void *dst, hal_addr_t src, hal_size_t size) {
+  struct zcmem__use use;
   enum zcmem_status status = begin(hal, src, size, dst, &use);
   if (status != ZCMEM_OK) {
     return status;
@@ -55,14 +69,24 @@ enum zcmem_status zcmem_mem_read(struct zcmem_hal *hal, void *dst, hal_addr_t sr
   return status;
 }
 
-enum zcmem_status zcmem_mem_write(struct zcmem_hal *hal, hal_addr_t dst, const void *src, hal_size_t size) {
-  struct zcmem__use use;
-  if (hal == NULL) {
+enum zcmem_status zcmem_mem_read(struct zcmem_hal *hal, void *dst, hal_addr_t src, hal_size_t size) {
+  uint64_t offset;
+  if (ZCMEM__UNLIKELY(hal == NULL)) {
     return ZCMEM_EINVAL;
   }
-  if (size == 0) {
+  if (ZCMEM__UNLIKELY(size == 0)) {
     return ZCMEM_OK;
   }
+  struct zcmem__region *region = zcmem__hal_heap_of(hal, src, &offset);
+  if (ZCMEM__LIKELY(region != NULL) && ZCMEM__LIKELY(buffer_valid(dst, size)) &&
+      zcmem__move_plain(region, region->ops->read != NULL)) {
+    return move_plain(region, offset, dst, size, ZCMEM__MOVED_READ);
+  }
+  return read_thorough(hal, dst, src, size);
+}
+
+static enum zcmem_status write_thorough(const struct zcmem_hal *hal, hal_addr_t dst, const void *src, hal_size_t size) {
+  struct zcmem__use use;
   enum zcmem_status status = begin(hal, dst, size, src, &use);
   if (status != ZCMEM_OK) {
     return status;
@@ -70,6 +94,22 @@ enum zcmem_status zcmem_mem_write(struct zcmem_hal *hal, hal_addr_t dst, const v
   status = end(&use, size, ZCMEM__MOVED_WRITTEN, zcmem__move_write(use.region, dst, src, size));
   zcmem__record(use.region, ZCMEM_EVENT_WRITE, status, dst, size);
   return status;
+}
+
+enum zcmem_status zcmem_mem_write(struct zcmem_hal *hal, hal_addr_t dst, const void *src, hal_size_t size) {
+  uint64_t offset;
+  if (ZCMEM__UNLIKELY(hal == NULL)) {
+    return ZCMEM_EINVAL;
+  }
+  if (ZCMEM__UNLIKELY(size == 0)) {
+    return ZCMEM_OK;
+  }
+  struct zcmem__region *region = zcmem__hal_heap_of(hal, dst, &offset);
+  if (ZCMEM__LIKELY(region != NULL) && ZCMEM__LIKELY(buffer_valid(src, size)) &&
+      zcmem__move_plain(region, region->ops->write != NULL)) {
+    return move_plain(region, offset, (void *)(uintptr_t)src, size, ZCMEM__MOVED_WRITTEN);
+  }
+  return write_thorough(hal, dst, src, size);
 }
 
 enum zcmem_status zcmem_mem_fill(struct zcmem_hal *hal, hal_addr_t dst, const void *pattern, hal_size_t pattern_size,

@@ -7,10 +7,36 @@
 
 #define KNOWN_MAP_FLAGS (ZCMEM_MAP_READ | ZCMEM_MAP_WRITE)
 
+/*
+ * Each direction has a quick way, for what is plain: a region with a host pointer, and bytes of a live block. All else,
+ * and what is wrong, goes the thorough one, which has the statuses. The steps are functions of their own that end in
+ * each other: so none saves registers that only the next one needs.
+ */
+
 /* zcmem_mem_host in a region that trusts its user: addr lies in it. */
 ZCMEM__INLINE enum zcmem_status host_unchecked(const struct zcmem__region *region, hal_addr_t addr, hal_size_t size,
                                                void **host) {
-  if (size > region->size - (addr - region->base)) {
+  hal_size_t offset = addr - region->base;
+  if (ZCMEM__UNLIKELY(size > region->size - offset)) {
+    return ZCMEM_EBOUNDS;
+  }
+  if (ZCMEM__UNLIKELY(region->host == NULL)) {
+    return ZCMEM_ENOTMAPPED;
+  }
+  *host = region->host + (size_t)offset;
+  return ZCMEM_OK;
+}
+
+ZCMEM__NOINLINE static enum zcmem_status host_thorough(struct zcmem__region *region, uint64_t offset, hal_size_t size,
+                                                       void **host) {
+  struct zcmem__extent block;
+  hal_addr_t addr = region->first + offset;
+  enum zcmem_status status = zcmem__region_extent(region, addr, &block);
+  if (status != ZCMEM_OK) {
+    return status;
+  }
+  hal_size_t within = addr - block.addr;
+  if (within > block.requested || size > block.requested - within) {
     return ZCMEM_EBOUNDS;
   }
   if (region->host == NULL) {
@@ -20,31 +46,43 @@ ZCMEM__INLINE enum zcmem_status host_unchecked(const struct zcmem__region *regio
   return ZCMEM_OK;
 }
 
+ZCMEM__NOINLINE static enum zcmem_status host_quick(struct zcmem__region *region, uint64_t offset, hal_size_t size,
+                                                    void **host) {
+  hal_size_t rest;
+  if (ZCMEM__LIKELY(zcmem__region_rest_quick(region, offset, &rest)) && ZCMEM__LIKELY(size <= rest)) {
+    *host = region->host_first + (size_t)offset;
+    return ZCMEM_OK;
+  }
+  return host_thorough(region, offset, size, host);
+}
+
+/* Where no heap has the address. */
+ZCMEM__NOINLINE static enum zcmem_status host_outside(const struct zcmem_hal *hal, hal_addr_t addr, hal_size_t size,
+                                                      void **host) {
+  const struct zcmem__region *region = zcmem__hal_region_of(hal, addr);
+  return region != NULL && (region->flags & ZCMEM_REGION_UNCHECKED) != 0 ? host_unchecked(region, addr, size, host)
+                                                                         : ZCMEM_ENOENT;
+}
+
 enum zcmem_status zcmem_mem_host(struct zcmem_hal *hal, hal_addr_t addr, hal_size_t size, void **host) {
-  struct zcmem__extent block;
-  if (hal == NULL || host == NULL) {
+  uint64_t offset;
+  if (ZCMEM__UNLIKELY(hal == NULL) || ZCMEM__UNLIKELY(host == NULL)) {
     return ZCMEM_EINVAL;
   }
-  struct zcmem__region *region = zcmem__hal_region_of(hal, addr);
-  if (region == NULL) {
-    return ZCMEM_ENOENT;
+  struct zcmem__region *region = zcmem__hal_heap_of(hal, addr, &offset);
+  if (ZCMEM__UNLIKELY(region == NULL)) {
+    return host_outside(hal, addr, size, host);
   }
-  if ((region->flags & ZCMEM_REGION_UNCHECKED) != 0) {
-    return host_unchecked(region, addr, size, host);
+  if (ZCMEM__LIKELY(region->way == ZCMEM__WAY_CHECKED)) {
+    return host_quick(region, offset, size, host);
   }
-  enum zcmem_status status = zcmem__region_extent(region, addr, &block);
-  if (status != ZCMEM_OK) {
-    return status;
-  }
-  hal_size_t offset = addr - block.addr;
-  if (offset > block.requested || size > block.requested - offset) {
-    return ZCMEM_EBOUNDS;
-  }
-  if (region->host == NULL) {
-    return ZCMEM_ENOTMAPPED;
-  }
-  *host = zcmem__region_pointer(region, addr);
-  return ZCMEM_OK;
+  return (region->flags & ZCMEM_REGION_UNCHECKED) != 0 ? host_unchecked(region, addr, size, host)
+                                                       : host_thorough(region, offset, size, host);
+}
+
+/* How many of the block's bytes are left from an address in it on: in the unused end of its last quantum none. */
+static hal_size_t rest_of(const struct zcmem__extent *block, hal_addr_t addr) {
+  return addr - block->addr < block->requested ? block->requested - (addr - block->addr) : 0;
 }
 
 enum zcmem_status zcmem_mem_locate(struct zcmem_hal *hal, const void *ptr, struct zcmem_place *place) {
@@ -68,8 +106,7 @@ enum zcmem_status zcmem_mem_locate(struct zcmem_hal *hal, const void *ptr, struc
   if (status != ZCMEM_OK) {
     return status;
   }
-  /* In the unused end of the last quantum, which is out of bounds, nothing remains. */
-  rest = found - block.addr < block.requested ? block.requested - (found - block.addr) : 0;
+  rest = rest_of(&block, found);
   *place = (struct zcmem_place){.region = (uint32_t)(region - hal->regions),
                                 .addr = found,
                                 .remaining = rest < mapped ? rest : mapped,
@@ -78,29 +115,58 @@ enum zcmem_status zcmem_mem_locate(struct zcmem_hal *hal, const void *ptr, struc
   return ZCMEM_OK;
 }
 
-enum zcmem_status zcmem_mem_device(struct zcmem_hal *hal, const void *ptr, hal_addr_t *addr, hal_size_t *remaining) {
-  struct zcmem_place place;
-  if (addr == NULL || hal == NULL) {
-    return ZCMEM_EINVAL;
+ZCMEM__INLINE enum zcmem_status give_place(hal_addr_t found, hal_size_t rest, hal_addr_t *addr, hal_size_t *remaining) {
+  *addr = found;
+  if (remaining != NULL) {
+    *remaining = rest;
   }
+  return ZCMEM_OK;
+}
+
+ZCMEM__NOINLINE static enum zcmem_status device_thorough(struct zcmem__region *region, uint64_t offset,
+                                                         hal_addr_t *addr, hal_size_t *remaining) {
+  struct zcmem__extent block;
+  hal_addr_t found = region->first + offset;
+  enum zcmem_status status = zcmem__region_extent(region, found, &block);
+  return status == ZCMEM_OK ? give_place(found, rest_of(&block, found), addr, remaining) : status;
+}
+
+ZCMEM__NOINLINE static enum zcmem_status device_quick(struct zcmem__region *region, uint64_t offset, hal_addr_t *addr,
+                                                      hal_size_t *remaining) {
+  hal_size_t rest;
+  if (ZCMEM__LIKELY(zcmem__region_rest_quick(region, offset, &rest))) {
+    return give_place(region->first + offset, rest, addr, remaining);
+  }
+  return device_thorough(region, offset, addr, remaining);
+}
+
+/* Where the host sees no heap's memory, but perhaps the ends of an unchecked region, or something mapped on demand. */
+ZCMEM__NOINLINE static enum zcmem_status device_outside(struct zcmem_hal *hal, const void *ptr, hal_addr_t *addr,
+                                                        hal_size_t *remaining) {
+  struct zcmem_place place;
   const struct zcmem__region *region = zcmem__hal_region_of_host(hal, ptr);
   if (region != NULL && (region->flags & ZCMEM_REGION_UNCHECKED) != 0) {
     uintptr_t offset = (uintptr_t)ptr - (uintptr_t)region->host;
-    *addr = region->base + offset;
-    if (remaining != NULL) {
-      *remaining = region->size - offset;
-    }
-    return ZCMEM_OK;
+    return give_place(region->base + offset, region->size - offset, addr, remaining);
   }
   enum zcmem_status status = zcmem_mem_locate(hal, ptr, &place);
-  if (status != ZCMEM_OK) {
-    return status;
+  return status == ZCMEM_OK ? give_place(place.addr, place.remaining, addr, remaining) : status;
+}
+
+enum zcmem_status zcmem_mem_device(struct zcmem_hal *hal, const void *ptr, hal_addr_t *addr, hal_size_t *remaining) {
+  uint64_t offset;
+  if (ZCMEM__UNLIKELY(hal == NULL) || ZCMEM__UNLIKELY(addr == NULL)) {
+    return ZCMEM_EINVAL;
   }
-  *addr = place.addr;
-  if (remaining != NULL) {
-    *remaining = place.remaining;
+  struct zcmem__region *region = zcmem__hal_heap_of_host(hal, ptr, &offset);
+  if (ZCMEM__UNLIKELY(region == NULL) || ZCMEM__UNLIKELY(region->way == ZCMEM__WAY_NONE)) {
+    return device_outside(hal, ptr, addr, remaining);
   }
-  return ZCMEM_OK;
+  if (ZCMEM__LIKELY(region->way == ZCMEM__WAY_CHECKED)) {
+    return device_quick(region, offset, addr, remaining);
+  }
+  hal_addr_t found = region->first + offset;
+  return give_place(found, region->base + region->size - found, addr, remaining);
 }
 
 /*

@@ -22,21 +22,16 @@
  * in 5. A resize after 4 can only make the block longer.
  *
  * The end swaps `use` for one less: release, so what was moved is moved before anybody is handed the block.
+ *
+ * While one thread alone changes blocks it does without all that: zcmem__use_enter_alone.
  */
 #include "use.h"
 
 #ifdef ZCMEM__DIRECT
-#include "index.h"
-#include "magazine.h"
-
-/* How often a begin is tried without the lock. */
+/* How often a begin is tried without the lock, after the quick way. */
 #define TRIES 4u
 
-/*
- * Takes a use back. The last one of a zombie is left to the lock: it frees the block, and no zombie is ever without
- * use.
- */
-static enum zcmem_status end_use(struct zcmem__region *region, struct zcmem__block *block) {
+enum zcmem_status zcmem__use_take_back(struct zcmem__region *region, struct zcmem__block *block) {
   uint32_t now = ZCMEM__GET(block->use);
   do {
     if (ZCMEM__UNLIKELY(now == (ZCMEM__ZOMBIE | ZCMEM__TRANSFER))) {
@@ -44,36 +39,6 @@ static enum zcmem_status end_use(struct zcmem__region *region, struct zcmem__blo
       return zcmem__region_end(region, zcmem__heap_addr(region->heap, ZCMEM__GET(block->start)), &nothing, 0);
     }
   } while (!zcmem__bits_swap(&block->use, &now, now - ZCMEM__TRANSFER));
-  return ZCMEM_OK;
-}
-
-/* One try. OK: *held is the block, or NULL: this is not the way, now or at all. ELOCK: a use is left. */
-static enum zcmem_status try_use(struct zcmem__region *region, hal_addr_t addr, hal_size_t size,
-                                 struct zcmem__block **held) {
-  struct zcmem_heap *heap = region->heap;
-  uint32_t quantum, version = zcmem__atomic_version(&region->version);
-  *held = NULL;
-  if (!zcmem__heap_quantum(heap, addr, &quantum)) {
-    return ZCMEM_OK;
-  }
-  struct zcmem__block *block = zcmem__block(heap, zcmem__index_holder(heap, quantum));
-  uint64_t life = __atomic_load_n(zcmem__block_life(block), __ATOMIC_ACQUIRE);
-  uint32_t use = zcmem__life_use(life), slack = ZCMEM__GET(block->slack);
-  uint64_t requested = zcmem__heap_bytes_of(heap, ZCMEM__GET(block->size)) - slack;
-  uint64_t offset = addr - zcmem__heap_addr(heap, ZCMEM__GET(block->start));
-  if (!zcmem__atomic_unchanged(&region->version, version) || (use & ZCMEM__STATE) != ZCMEM__LIVE ||
-      (use / ZCMEM__TRANSFER & ZCMEM__USE_MASK) == ZCMEM_MAX_PINS || offset > requested || size > requested - offset) {
-    return ZCMEM_OK;
-  }
-  if (!__atomic_compare_exchange_n(zcmem__block_life(block), &life, zcmem__life_with(life, use + ZCMEM__TRANSFER),
-                                   false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
-    return ZCMEM_OK;
-  }
-  /* A resize that had begun, or another block of the same place and size that came out of a magazine. */
-  if (ZCMEM__UNLIKELY(ZCMEM__GET(block->slack) != slack || !zcmem__atomic_unchanged(&region->version, version))) {
-    return end_use(region, block);
-  }
-  *held = block;
   return ZCMEM_OK;
 }
 
@@ -90,46 +55,57 @@ static enum zcmem_status open_region(struct zcmem__region *region) {
   return status;
 }
 
+/* Whatever the quick way was not for. */
 static enum zcmem_status begin_direct(struct zcmem__region *region, hal_addr_t addr, hal_size_t size,
                                       struct zcmem__block **held) {
   enum zcmem_status status = ZCMEM_OK;
+  uintptr_t lone = zcmem__atomic_word_acquire(&region->lone);
   *held = NULL;
-  if (ZCMEM__UNLIKELY(zcmem__atomic_acquire(&region->direct) == 0) &&
-      zcmem__atomic_word_acquire(&region->lone) != zcmem__region_self()) {
+  if (zcmem__atomic_acquire(&region->direct) == 0 && (lone == 0 || lone != zcmem__region_self())) {
     status = open_region(region);
   }
   for (uint32_t tries = 0; tries < TRIES && status == ZCMEM_OK && *held == NULL; tries++) {
-    status = try_use(region, addr, size, held);
+    status = zcmem__use_try(region, addr, size, false, held);
   }
   return status;
 }
+
 #endif
 
-enum zcmem_status zcmem__use_begin(struct zcmem__region *region, hal_addr_t addr, hal_size_t size,
-                                   struct zcmem__use *use) {
+enum zcmem_status zcmem__use_begin_thorough(struct zcmem__region *region, hal_addr_t addr, hal_size_t size,
+                                            struct zcmem__use *use) {
   *use = (struct zcmem__use){.region = region, .addr = addr};
 #ifdef ZCMEM__DIRECT
   enum zcmem_status status = ZCMEM_OK;
-  if (ZCMEM__LIKELY(region->shared == NULL)) {
+  if (region->shared == NULL) {
     status = begin_direct(region, addr, size, &use->block);
   }
-  if (ZCMEM__LIKELY(use->block != NULL) || status != ZCMEM_OK) {
+  if (use->block != NULL || status != ZCMEM_OK) {
     return status;
   }
 #endif
   return zcmem__region_begin(region, addr, size);
 }
 
-enum zcmem_status zcmem__use_end(const struct zcmem__use *use, enum zcmem__moved counter, uint64_t amount) {
+enum zcmem_status zcmem__use_end_thorough(const struct zcmem__use *use, enum zcmem__moved counter, uint64_t amount) {
   struct zcmem__region *region = use->region;
 #ifdef ZCMEM__DIRECT
-  if (ZCMEM__LIKELY(use->block != NULL)) {
-    enum zcmem_status status = end_use(region, use->block);
+  if (use->block != NULL) {
+    enum zcmem_status status = zcmem__use_take_back(region, use->block);
     if (status == ZCMEM_OK) {
-      zcmem__moved_add(region->moved, counter, amount);
+      zcmem__moved_add(&region->moved, zcmem__region_self(), counter, amount);
     }
     return status;
   }
 #endif
   return zcmem__region_end(region, use->addr, zcmem__moved_counter(&region->stats, counter), amount);
+}
+
+enum zcmem_status zcmem__use_begin(struct zcmem__region *region, hal_addr_t addr, hal_size_t size,
+                                   struct zcmem__use *use) {
+  return zcmem__use_begin_here(region, addr, size, use);
+}
+
+enum zcmem_status zcmem__use_end(const struct zcmem__use *use, enum zcmem__moved counter, uint64_t amount) {
+  return zcmem__use_end_here(use, counter, amount);
 }

@@ -93,6 +93,9 @@ speed)
   done
   status 0 "$bench" steady --csv --magazines both --only zcmem,zcmem-no-magazines --live 1K --rounds 3 --pairs 2000
   prints '^steady,live=1024;sizes=64-65536,zcmem,ratio_to_zcmem-no-magazines,'
+  status 0 "$bench" steady --csv --magazines context --live 1K --rounds 3 --pairs 2000
+  prints '^steady,live=1024;sizes=64-65536;magazines=context,zcmem,ns_per_pair,'
+  status 0 "$bench" steady --check --magazines context --live 1K --pairs 2000
   status 0 "$bench" fifo --csv --magazines off --live 1K --rounds 1 --pairs 2000
   prints '^fifo,live=1024;sizes=64-65536;magazines=off,zcmem,ns_per_pair,'
   status 0 "$bench" sizes --csv --only zcmem --rounds 1 --pairs 1000

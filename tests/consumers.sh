@@ -38,5 +38,9 @@ unset CXX
 began=$(date +%s.%N)
 ZCMEM=$source_root sh -c ". ../clone.sh; . ../way.sh" >../log 2>&1 || { cat ../log; fail "$way"; }
 ended=$(date +%s.%N)
+# User's and system's, of all processes that were started here.
+times >../times
+processor=$(awk 'END { for (i = 1; i <= 2; i++) { split($i, part, /[ms]/); sum += 60 * part[1] + part[2] }
+  printf "%.1f", sum }' ../times)
 [ "$(tail -n 1 ../log)" = 'Hello, device memory!' ] || { cat ../log; fail "$way ends with another line"; }
-echo "$way: $(awk "BEGIN { printf \"%.1f\", $ended - $began }") s from a clone to the first program"
+echo "$way: $(awk "BEGIN { printf \"%.1f\", $ended - $began }") s from a clone to the first program, $processor s of a processor"

@@ -33,7 +33,7 @@ def need(*command, **how):
 def build_and_run():
     if not os.path.exists(os.path.join(BUILD, 'build.ninja')):
         need('meson', 'setup', BUILD, ROOT, '-Db_coverage=true', '-Doptimization=0', '-Dbench=disabled',
-             '-Dc_args=-fprofile-update=atomic -Dalways_inline=unused', stdout=subprocess.DEVNULL)
+             '-Dc_args=-fprofile-update=atomic -Dalways_inline=unused -DZCMEM_TEST_COVERAGE', stdout=subprocess.DEVNULL)
     need('ninja', '-C', BUILD, stdout=subprocess.DEVNULL)
     for directory, _, files in os.walk(BUILD):
         for name in files:
@@ -41,17 +41,17 @@ def build_and_run():
                 os.remove(os.path.join(directory, name))
     environment = dict(os.environ, ZCMEM_TEST_DEPTH=os.environ.get('ZCMEM_TEST_DEPTH', '-1'))
     need('meson', 'test', '-C', BUILD, '--no-rebuild', '--no-suite', 'headers', '--no-suite', 'abi', '--no-suite',
-         'structure', '-t', '5', '--quiet', '--print-errorlogs', env=environment)
+         'structure', '-t', '20', '--quiet', '--print-errorlogs', env=environment)
 
 
 def measure():
-    """{file: {line number: (count, [counts of the branches])}} of the library as Meson builds it, by gcovr."""
+    """{file of src/: {line number: (count, [counts of the branches])}} of the library as Meson builds it, by gcovr."""
     out = os.path.join(BUILD, 'coverage.json')
     need('gcovr', '--root', ROOT, '--filter', os.path.join(ROOT, 'src') + '/', '--json', out,
          os.path.join(BUILD, 'src'), cwd=BUILD)
     with open(out, encoding='utf-8') as file:
         data = json.load(file)
-    return {os.path.basename(f['file']): {line['line_number']: (line['count'], [b['count'] for b in line['branches']])
+    return {os.path.relpath(f['file'], 'src'): {line['line_number']: (line['count'], [b['count'] for b in line['branches']])
                                           for line in f['lines'] if not line.get('gcovr/noncode')}
             for f in data['files']}
 

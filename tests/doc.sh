@@ -48,6 +48,7 @@ for page in "$source_root"/src/doc/*.md; do
   # Names: functions and types are those of the public headers, macros may be the build's. (`zcmem_mem_*` is a family.)
   { cat "$source_root"/include/zcmem/*.h && sed -n 's/ = files(.*//p' "$source_root/src/meson.build"; } >known
   cat known "$source_root"/src/*.[ch] "$source_root"/src/*.txt "$source_root"/src/*.py "$source_root"/src/meson.build \
+    "$source_root"/bench/*.c \
     >known-macros
   words='s/(zcmem|ZCMEM)_[A-Za-z_]*\*//g; s/([^A-Za-z0-9_])/\n/g'
   sed -E "$words" "$page" | grep -xE 'zcmem_[a-z0-9_]+' | sort -u >functions || :

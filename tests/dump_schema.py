@@ -58,6 +58,7 @@ def main():
         blocks += found
     assert not rest
     assert any(block['tag'] != 0 and block['pins'] > 0 for block in blocks)
+    assert all(block['owner'] == 0 and block['pid'] == 0 for block in blocks)  # no processes share this one
 
     refused = 0
     kinds = {line.get('type', 'first'): line for line in lines}

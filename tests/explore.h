@@ -28,10 +28,17 @@ struct explore_scenario {
   void (*finish)(void);                  /* after each schedule, when all threads have ended */
 };
 
-/* Explores a scenario; a schedule that goes wrong fails the CMocka test, and prints the line that repeats it. */
-void explore(const struct explore_scenario *scenario);
+struct explore_sum {
+  unsigned threads, operations; /* of all threads */
+  unsigned bound;               /* preemptions, */
+  uint64_t schedules;           /* and how many schedules there are with up to so many */
+  unsigned outcomes, reached;   /* of sequences of the operations */
+};
 
-/* How many schedules there were so far. */
+/* Explores a scenario; a schedule that goes wrong fails the CMocka test, and prints the line that repeats it. */
+struct explore_sum explore(const struct explore_scenario *scenario);
+
+/* How many schedules were run so far, also to find out what is shared, and with fewer preemptions. */
 uint64_t explore_schedules(void);
 
 /* ------------------------------------------------------------------------------------------------- for scenarios -- */

@@ -115,15 +115,26 @@ static void alloc_two(void) {
   op_alloc(E + 1, 200);
 }
 
-static void batch_again(void) {
-  op_free_batch(A, B);
+/* A's descriptor stands for a shorter block at A's place; and for a longer one. */
+static void shorter_again(void) {
+  op_free_batch(E, A);
   op_alloc_batch(C, 100, 50);
 }
 
-/* What is freed in a batch goes to the heap. */
-static void two_with_pairs(void) {
-  two_attached();
-  explore_as(1, make_blocks);
+static void longer_again(void) {
+  op_free_batch(E, A);
+  op_alloc_batch(C, 300, 50);
+}
+
+/*
+ * Behind A is nothing but the tail. What is freed in a batch goes to the heap: A is merged into the tail, its
+ * descriptor is the next one to be used, and A's place the first.
+ */
+static void two_and_the_tail(void) {
+  world_make(true);
+  explore_as(0, world_attach);
+  explore_as(1, world_attach);
+  explore_as(0, make_block);
 }
 
 static void batch(void) {
@@ -154,7 +165,8 @@ const struct explore_scenario explore_frees[] = {
     {"free against the checker", two_attached, {free_a_and_check, free_a_and_check}, world_finish},
     {"blocks from thread to thread", two_with_blocks, {alloc_two, free_three}, world_finish},
     {"batch against pair", two_attached, {batch, free_a_and_alloc}, world_finish},
-    {"free against a batch that gets the place again", two_with_pairs, {free_a, batch_again}, world_finish},
+    {"free against a shorter block in its place", two_and_the_tail, {free_a, shorter_again}, world_finish},
+    {"free against a longer block in its place", two_and_the_tail, {free_a, longer_again}, world_finish},
     {"batch of frees against free", two_in_a_full_region, {free_batch, free_a}, world_finish},
 };
 const size_t explore_free_count = sizeof explore_frees / sizeof *explore_frees;

@@ -69,6 +69,12 @@ static void alloc_c_and_end(void) {
   explore_thread_ends();
 }
 
+static void drain_and_end(void) {
+  op_alloc(D, 4 * 128);
+  explore_op();
+  explore_thread_ends();
+}
+
 static void alloc_and_free_d(void) {
   op_alloc(D, 100);
   op_free(D);
@@ -94,6 +100,8 @@ const struct explore_scenario explore_lives[] = {
      two_in_a_full_region,
      {free_and_end, alloc_large, alloc_and_free_c},
      world_finish},
+    {"two ends against drain", two_in_a_full_region, {free_and_end, alloc_c_and_end, alloc_large}, world_finish},
+    {"an end against who drains and ends", two_in_a_full_region, {free_and_end, drain_and_end}, world_finish},
     {"three come and go", one_alone, {free_and_end, alloc_c_and_end, alloc_and_free_d}, world_finish},
 };
 const size_t explore_life_count = sizeof explore_lives / sizeof *explore_lives;

@@ -21,6 +21,28 @@ static void two_attached(void) {
   explore_as(1, world_attach);
 }
 
+static void make_a(void) {
+  op_alloc(A, 500);
+}
+
+static void make_b(void) {
+  op_alloc(B, 100);
+}
+
+static void free_b(void) {
+  op_free(B);
+}
+
+/* What is behind A the second thread keeps. */
+static void two_and_kept(void) {
+  world_make(true);
+  explore_as(0, world_attach);
+  explore_as(1, world_attach);
+  explore_as(0, make_a);
+  explore_as(1, make_b);
+  explore_as(1, free_b);
+}
+
 static void plain(void) {
   world_make(false);
   explore_as(0, make_blocks);
@@ -82,6 +104,29 @@ static void free_b_and_a(void) {
 
 static void resize_a(void) {
   op_resize(A, 200);
+}
+
+/* Into what is behind, which the other thread keeps. */
+static void resize_more(void) {
+  op_resize(A, 600);
+}
+
+static void resize_back(void) {
+  op_resize(A, 200);
+  op_resize(A, 500);
+}
+
+/* As many quanta. */
+static void resize_a_little(void) {
+  op_resize(A, 450);
+}
+
+static void host_more(void) {
+  op_host(A, 600);
+}
+
+static void host_last(void) {
+  op_host(A, 480);
 }
 
 static void alloc_c(void) {
@@ -146,6 +191,11 @@ static void use_next(void) {
   }
 }
 
+static void end(void) {
+  explore_op();
+  explore_thread_ends();
+}
+
 static void translate_next(void) {
   op_device(WORLD_BYTES + 10);
   op_device(WORLD_BYTES + 10);
@@ -165,6 +215,15 @@ const struct explore_scenario explore_lookups[] = {
     {"look-ups against frees, no magazines", plain, {free_b_and_a, info_and_device}, world_finish},
     {"look-up against resize and alloc, no magazines", plain, {resize_a, device_a, alloc_c}, world_finish},
     {"look-up against resize", two_attached, {resize_a, info_a}, world_finish},
+    {"translation against resize", two_attached, {resize_a, host_a}, world_finish},
+    {"translation against resizes", two_attached, {resize_back, host_a}, world_finish},
+    {"translation against resize of the slack", two_attached, {resize_a_little, host_last}, world_finish},
+    {"translation against resize and alloc", two_attached, {resize_a, host_a, alloc_c}, world_finish},
+    {"translation against resize that drains", two_and_kept, {resize_more, host_more}, world_finish},
+    {"back translation against resize", two_attached, {resize_back, device_a}, world_finish},
+    {"back translation against resize that drains", two_and_kept, {resize_more, device_a}, world_finish},
+    {"translation against resizes, no magazines", plain, {resize_back, host_a, device_a}, world_finish},
+    {"map against resize", windows, {map_and_unmap, resize_a}, world_finish},
     {"map against free", windows, {map_and_unmap, free_a}, world_finish},
     {"map, and the block comes again for less", windows, {free_and_alloc_less, map_and_unmap}, world_finish},
     {"map against deferred free", windows, {map_and_unmap, defer_a}, world_finish},
@@ -174,6 +233,8 @@ const struct explore_scenario explore_lookups[] = {
     {"unmap against free", windows_mapped, {unmap_a, free_a}, world_finish},
     {"a new region against its use", no_next, {add_region, use_next}, world_finish},
     {"a new region against translation", no_next, {add_region, translate_next, map_next}, world_finish},
+    {"a new region against an end", no_next, {end, add_region, use_next}, world_finish},
+    {"a new region against free and look-up", two_attached, {add_region, free_and_alloc, device_a}, world_finish},
     {"two new regions in one place", no_next, {add_region, add_region, use_next}, world_finish},
 };
 const size_t explore_lookup_count = sizeof explore_lookups / sizeof *explore_lookups;

@@ -8,6 +8,14 @@
 extern const struct explore_scenario explore_frees[];
 extern const size_t explore_free_count;
 
+/* Bundles of blocks that go from thread to thread. */
+extern const struct explore_scenario explore_bundles[];
+extern const size_t explore_bundle_count;
+
+/* Magazines without the kernel's barrier. */
+extern const struct explore_scenario explore_fences[];
+extern const size_t explore_fence_count;
+
 /* Uses of a block: pins, transfers, resizes, deferred frees. */
 extern const struct explore_scenario explore_uses[];
 extern const size_t explore_use_count;
@@ -19,5 +27,9 @@ extern const size_t explore_lookup_count;
 /* Threads that come and go, and regions that come. */
 extern const struct explore_scenario explore_lives[];
 extern const size_t explore_life_count;
+
+/* Contexts: two of them, and beside magazines of threads. */
+extern const struct explore_scenario explore_contexts[];
+extern const size_t explore_context_count;
 
 #endif

@@ -26,6 +26,7 @@ static char nobody;
 void explore_threads_init(void) {
   words = explore_alloc((EXPLORE_THREADS + 1) * sizeof *words);
   explore_self = &nobody;
+  zcmem__barrier_kernel = true;
   memset(zcmem__thread_slots, 0, sizeof zcmem__thread_slots);
 }
 
@@ -147,9 +148,17 @@ bool zcmem__barrier_kernel = true;
 
 void zcmem__barrier_open(void) {}
 
-/* Orders nothing in the sense of C11: what it is for is the order of a store and a load of each thread. */
+/*
+ * The kernel's orders nothing in the sense of C11: what it is for is the order of a store and a load of each thread.
+ * Without it there is but a fence of this thread.
+ */
 void zcmem__barrier_all(void) {
-  explore_flush_all();
+  if (zcmem__barrier_kernel) {
+    explore_flush_all();
+  } else if (explore_current != EXPLORE_MAIN) {
+    explore_race_fence(explore_current, true, true);
+    explore_flush(explore_current);
+  }
 }
 
 void zcmem__barrier_pause(void) {

@@ -2,7 +2,7 @@
 #include "explore_scenarios.h"
 #include "explore_world.h"
 
-enum { A, B, C };
+enum { A, B, C, D };
 
 static void make_block(void) {
   op_alloc(A, 500);
@@ -27,6 +27,16 @@ static void two_attached(void) {
   one_alone();
   explore_as(1, world_attach);
   explore_as(1, fill_it);
+}
+
+static void fill_up(void) {
+  op_alloc(C, WORLD_BYTES - 8 * 128);
+}
+
+/* All is in use: what is freed is needed. */
+static void two_in_a_full_region(void) {
+  two_attached();
+  explore_as(0, fill_up);
 }
 
 static void two_pinned(void) {
@@ -78,6 +88,16 @@ static void alloc_b(void) {
   op_alloc(B, 400);
 }
 
+/* Needs what is kept, of whomever. */
+static void drain(void) {
+  op_alloc(D, 6 * 128);
+}
+
+static void drain_and_free(void) {
+  op_alloc(D, 6 * 128);
+  op_free(D);
+}
+
 static void free_and_alloc_less(void) {
   op_free(A);
   op_alloc(B, 400); /* the same quanta */
@@ -103,6 +123,11 @@ static void resize_more(void) {
 /* Beyond the block before and after it became longer. */
 static void fill_too_much(void) {
   op_fill(A, 620);
+}
+
+/* Where the second thread has it: from behind the block. */
+static void alloc_kept(void) {
+  op_alloc(D, 100);
 }
 
 static void resize_and_free(void) {
@@ -152,12 +177,17 @@ const struct explore_scenario explore_uses[] = {
     {"free against transfer, and another gets it", two_attached, {free_a, fill_a, alloc_b}, world_finish},
     {"transfer, and the block comes again for less", two_attached, {free_and_alloc_less, fill_a}, world_finish},
     {"transfer, and another block comes there", two_attached, {free_and_alloc_small, fill_a}, world_finish},
+    {"free and drain against transfer", two_in_a_full_region, {free_a, fill_a, drain}, world_finish},
+    {"deferred free and drain against transfer", two_in_a_full_region, {defer, fill_a, drain_and_free}, world_finish},
+    {"drain against transfers", two_in_a_full_region, {fill_a, drain, fill_a_little}, world_finish},
+    {"resize and drain against transfer", two_in_a_full_region, {resize_less, fill_a, drain}, world_finish},
     {"resize against transfer", two_attached, {resize_less, fill_a}, world_finish},
     {"resize to more against transfer beyond", two_attached, {resize_more, fill_too_much}, world_finish},
     {"resize of the slack against transfer", two_attached, {resize_a_little, fill_a}, world_finish},
     {"resize against transfer and another one", two_attached, {resize_less, fill_a, fill_a_little}, world_finish},
     {"resize there and back against transfer", two_attached, {resize_back, fill_a}, world_finish},
     {"resize against free", two_attached, {resize_and_free, free_a}, world_finish},
+    {"resize that drains against alloc", two_attached, {resize_more, alloc_kept}, world_finish},
     {"deferred free against unpin", two_pinned, {defer, unpin}, world_finish},
     {"deferred free against unpin and alloc", two_pinned, {defer, unpin, alloc_and_free_b}, world_finish},
     {"deferred free against transfer", two_attached, {defer_and_alloc, fill_a}, world_finish},

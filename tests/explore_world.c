@@ -85,7 +85,7 @@ static void destroy(void) {
   (void)zcmem_hal_destroy(world->hal);
 }
 
-static void make(bool magazines, bool windows) {
+static void make(bool magazines, bool windows, uint32_t flags) {
   world = explore_alloc(sizeof *world);
   world->memory = memory;
   const struct zcmem_hal_config config = {.name = "device",
@@ -95,7 +95,7 @@ static void make(bool magazines, bool windows) {
                                           .flags = magazines ? ZCMEM_HAL_MAGAZINES : 0};
   const struct zcmem_region_config region = {.name = "dram",
                                              .kind = ZCMEM_KIND_DRAM,
-                                             .flags = ZCMEM_REGION_COHERENT,
+                                             .flags = ZCMEM_REGION_COHERENT | flags,
                                              .base = WORLD_BASE,
                                              .size = WORLD_BYTES,
                                              .max_blocks = 32,
@@ -107,11 +107,21 @@ static void make(bool magazines, bool windows) {
 }
 
 void world_make(bool magazines) {
-  make(magazines, false);
+  make(magazines, false, 0);
 }
 
 void world_make_windows(bool magazines) {
-  make(magazines, true);
+  make(magazines, true, 0);
+}
+
+void world_make_for_contexts(bool magazines) {
+  make(magazines, false, ZCMEM_REGION_CONTEXTS);
+}
+
+void world_open_context(unsigned context) {
+  const struct zcmem_context_config config = {.hal = world->hal, .blocks = 1};
+  size_t bytes = zcmem_context_bytes(&config);
+  assert_ok(zcmem_context_init(explore_alloc(bytes), bytes, &config, &world->context[context]));
 }
 
 struct zcmem_region_config world_next_region(void) {
@@ -134,6 +144,31 @@ void world_attach(void) {
   assert_ok(zcmem_mem_free_batch(world->hal, &addr, 1, NULL)); /* to the heap */
   assert_ok(zcmem_mem_alloc(world->hal, 0, 100, 1, &addr));
   assert_ok(zcmem_mem_free(world->hal, addr));
+}
+
+/* Frees more than it may keep, when others have just looked for a bundle. */
+void world_make_bundle(void) {
+  enum { BLOCKS = 10 };
+  hal_addr_t addr[BLOCKS];
+  for (unsigned i = 0; i < BLOCKS; i++) {
+    assert_ok(zcmem_mem_alloc(world->hal, 0, 200, 1, &addr[i]));
+  }
+  for (unsigned i = 0; i < BLOCKS; i++) {
+    assert_ok(zcmem_mem_free(world->hal, addr[i]));
+  }
+  const struct zcmem__depot *depot = world->hal->regions[0].depot;
+  explore_expect(depot->top != 0, "there is no bundle");
+  const struct zcmem__bundle *bundle = &depot->bundles[depot->top];
+  for (unsigned i = bundle->count; i > 0; i--) {
+    if (bundle->size[i - 1] == 2) { /* the first one is the last to be loaded */
+      world->slot[1] = WORLD_BASE + (hal_addr_t)128 * bundle->ticket[i - 1].start;
+    }
+  }
+  explore_expect(world->slot[1] != 0, "there is no block of two quanta in the bundle");
+}
+
+void world_no_kernel_barrier(void) {
+  zcmem__barrier_kernel = false;
 }
 
 void world_come_by(void) {
@@ -176,6 +211,33 @@ void op_free(unsigned slot) {
     let_go(addr);
   }
   explore_status("free", status);
+}
+
+void op_context_alloc(unsigned context, unsigned slot, hal_size_t size) {
+  hal_addr_t addr = 0;
+  explore_op();
+  enum zcmem_status status = zcmem_context_alloc(world->context[context], 0, size, 1, &addr);
+  if (status == ZCMEM_OK) {
+    world->slot[slot] = addr;
+    handed_out(addr);
+  }
+  explore_expect(status == ZCMEM_OK || explore_running(), "there is no room for what a scenario needs");
+  explore_status("context_alloc", status);
+}
+
+void op_context_free(unsigned context, unsigned slot) {
+  explore_op();
+  hal_addr_t addr = world->slot[slot]; /* which another thread's alloc may change */
+  enum zcmem_status status = zcmem_context_free(world->context[context], addr);
+  if (status == ZCMEM_OK) {
+    let_go(addr);
+  }
+  explore_status("context_free", status);
+}
+
+void op_context_destroy(unsigned context) {
+  explore_op();
+  explore_status("context_destroy", zcmem_context_destroy(world->context[context]));
 }
 
 void op_free_deferred(unsigned slot) {

@@ -9,7 +9,7 @@
 #include "explore.h"
 #include <zcmem/zcmem.h>
 
-enum { WORLD_BASE = 1 << 20, WORLD_BYTES = 256 * 128, WORLD_SLOTS = 8, WORLD_MOVES = 32 };
+enum { WORLD_BASE = 1 << 20, WORLD_BYTES = 256 * 128, WORLD_SLOTS = 8, WORLD_MOVES = 32, WORLD_CONTEXTS = 3 };
 
 struct world {
   struct zcmem_hal *hal;
@@ -20,6 +20,7 @@ struct world {
   void *host[WORLD_SLOTS]; /* what was mapped */
   unsigned char *memory;   /* the host's sight of region 0 */
   unsigned windows;        /* ranges that the driver has mapped */
+  struct zcmem_context *context[WORLD_CONTEXTS];
 };
 extern struct world *world;
 
@@ -29,11 +30,24 @@ void world_make(bool magazines);
 /* The same with a region that is mapped on demand. */
 void world_make_windows(bool magazines);
 
+/* The same with a region that contexts keep blocks of; and a context for it, which has no magazines yet. */
+void world_make_for_contexts(bool magazines);
+void world_open_context(unsigned context);
+
 /* Another region for it, behind region 0. */
 struct zcmem_region_config world_next_region(void);
 
 /* Gives the thread magazines with a block of one quantum in them, and room for some more. */
 void world_attach(void);
+
+/*
+ * Fills a bundle with blocks, as a thread that has magazines: of one or two quanta, and slot 1 has the address of the
+ * one that is handed out first.
+ */
+void world_make_bundle(void);
+
+/* Before the world is made: the kernel cannot pass a barrier for all threads. */
+void world_no_kernel_barrier(void);
 
 /* Takes the lock as a thread that has no magazines does: from now on blocks are shared. */
 void world_come_by(void);
@@ -42,6 +56,10 @@ void world_come_by(void);
 void op_alloc(unsigned slot, hal_size_t size);
 void op_free(unsigned slot);
 void op_free_deferred(unsigned slot);
+/* The same through a context. */
+void op_context_alloc(unsigned context, unsigned slot, hal_size_t size);
+void op_context_free(unsigned context, unsigned slot);
+void op_context_destroy(unsigned context);
 void op_resize(unsigned slot, hal_size_t size);
 void op_pin(unsigned slot);
 void op_unpin(unsigned slot);

@@ -24,6 +24,8 @@ enum faults_source {
   FAULTS_MUTEX,     /* pthread_mutex_lock */
   FAULTS_MAKE,      /* pthread_mutex_init and what makes its attributes */
   FAULTS_THREAD,    /* pthread_setspecific */
+  FAULTS_FILE,      /* what makes a file that processes share, asks about it or makes it longer */
+  FAULTS_READ,      /* pread */
   FAULTS_BLOCKS,    /* descriptors: only n - 1 are left in each heap. From here on nothing fails, but there are few. */
   FAULTS_MAPPINGS,  /* entries of the table of mappings */
   FAULTS_BUFFERS,   /* slots of buffers */
@@ -66,7 +68,7 @@ struct faults_operation {
 };
 /* Each ends with an entry whose function is NULL. */
 extern const struct faults_operation faults_mem[], faults_hal[], faults_buffer[], faults_malloc[], faults_heap[],
-    faults_magazines[], faults_hardening[], faults_debug[], faults_shm[];
+    faults_magazines[], faults_hardening[], faults_debug[], faults_shm[], faults_context[];
 #define FAULTS_END                                                                                                     \
   { NULL, NULL, 0, 0, 0, NULL, NULL, NULL, NULL }
 

@@ -24,9 +24,19 @@ static void free_made(void) {
 }
 
 static enum zcmem_status tag_stats(void) {
-  struct zcmem_tag_stats tags[8];
+  struct zcmem_tag_stats tags[8] = {{.struct_bytes = sizeof tags[0]}};
   uint32_t count = 0;
   return zcmem_hal_tag_stats(HAL, 0, tags, 8, &count);
+}
+
+static uint64_t counters[8 * ZCMEM_TAG_BYTES / 8];
+
+static enum zcmem_status count_tags(void) {
+  return zcmem_hal_count_tags(HAL, 0, counters, sizeof counters);
+}
+
+static void count_no_tags(void) {
+  assert_ok(zcmem_hal_count_tags(HAL, 0, NULL, 0));
 }
 
 static enum zcmem_status free_stats(void) {
@@ -92,6 +102,8 @@ const struct faults_operation faults_debug[] = {
     OP("zcmem_mem_set_tag", "", FAULTS_HOST_WAY, 0, NULL, tag_target, untag_target),
     OP("zcmem_mem_alloc_tagged", "", FAULTS_HOST_WAY, FAULTS_USE | FAULTS_BACK, NULL, alloc_tagged, free_made),
     OP("zcmem_hal_tag_stats", "", FAULTS_HOST_WAY, 0, NULL, tag_stats, NULL),
+    OP("zcmem_hal_count_tags", "", FAULTS_HOST_WAY, 0, NULL, count_tags, count_no_tags),
+    OP("zcmem_hal_count_tags", "magazines", FAULTS_HOST_WAY, FAULTS_MAGAZINES, NULL, count_tags, count_no_tags),
     OP("zcmem_hal_free_stats", "", FAULTS_HOST_WAY, 0, NULL, free_stats, NULL),
     OP("zcmem_hal_tag_stats", "magazines", FAULTS_HOST_WAY, FAULTS_MAGAZINES, NULL, tag_stats, NULL),
     OP("zcmem_hal_free_stats", "magazines", FAULTS_HOST_WAY, FAULTS_MAGAZINES, NULL, free_stats, NULL),

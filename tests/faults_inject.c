@@ -3,10 +3,15 @@
  * Where faults come from: the fake device's callbacks, locks and allocator; the C library's calls, which the linker
  * leads here (--wrap); and tables that have few entries left.
  */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
 #include "faults.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 static const struct {
   const char *name;
@@ -20,6 +25,8 @@ static const struct {
                              [FAULTS_MUTEX] = {"pthread mutexes", ZCMEM_ELOCK},
                              [FAULTS_MAKE] = {"pthread mutexes that are made", ZCMEM_ELOCK},
                              [FAULTS_THREAD] = {"pthread_setspecific", ZCMEM_OK},
+                             [FAULTS_FILE] = {"files", ZCMEM_ENOMEM},
+                             [FAULTS_READ] = {"pread", ZCMEM_EIO},
                              [FAULTS_BLOCKS] = {"descriptors", ZCMEM_ENOMEM},
                              [FAULTS_MAPPINGS] = {"mappings", ZCMEM_ENOMEM},
                              [FAULTS_BUFFERS] = {"buffers", ZCMEM_ENOMEM},
@@ -112,6 +119,31 @@ int __wrap_pthread_mutex_trylock(pthread_mutex_t *mutex);
 int __real_pthread_mutex_timedlock(pthread_mutex_t *mutex, const struct timespec *until);
 int __wrap_pthread_mutex_timedlock(pthread_mutex_t *mutex, const struct timespec *until);
 int __wrap_pthread_setspecific(pthread_key_t key, const void *value);
+int __real_pthread_mutexattr_setpshared(pthread_mutexattr_t *how, int shared);
+int __wrap_pthread_mutexattr_setpshared(pthread_mutexattr_t *how, int shared);
+int __real_pthread_mutexattr_setrobust(pthread_mutexattr_t *how, int robust);
+int __wrap_pthread_mutexattr_setrobust(pthread_mutexattr_t *how, int robust);
+int __real_memfd_create(const char *name, unsigned flags);
+int __wrap_memfd_create(const char *name, unsigned flags);
+int __real_shm_open(const char *name, int flags, mode_t mode);
+int __wrap_shm_open(const char *name, int flags, mode_t mode);
+int __real_fchmod(int file, mode_t mode);
+int __wrap_fchmod(int file, mode_t mode);
+int __real_ftruncate(int file, off_t bytes);
+int __wrap_ftruncate(int file, off_t bytes);
+int __wrap_ftruncate64(int file, off_t bytes);
+int __real_posix_fallocate(int file, off_t at, off_t bytes);
+int __wrap_posix_fallocate(int file, off_t at, off_t bytes);
+int __wrap_posix_fallocate64(int file, off_t at, off_t bytes);
+int __real_fstat(int file, struct stat *is);
+int __wrap_fstat(int file, struct stat *is);
+int __wrap_fstat64(int file, struct stat *is);
+int __real_fcntl(int file, int command, intptr_t argument);
+int __wrap_fcntl(int file, int command, intptr_t argument);
+int __wrap_fcntl64(int file, int command, intptr_t argument);
+ssize_t __real_pread(int file, void *to, size_t bytes, off_t at);
+ssize_t __wrap_pread(int file, void *to, size_t bytes, off_t at);
+ssize_t __wrap_pread64(int file, void *to, size_t bytes, off_t at);
 
 /* The tests use malloc, so these are the library's. */
 void *__wrap_calloc(size_t count, size_t bytes) {
@@ -208,6 +240,77 @@ int __wrap_pthread_mutex_trylock(pthread_mutex_t *mutex) {
 
 int __wrap_pthread_mutex_timedlock(pthread_mutex_t *mutex, const struct timespec *until) {
   return strikes(FAULTS_MUTEX) ? -1 : __real_pthread_mutex_timedlock(mutex, until);
+}
+
+int __wrap_pthread_mutexattr_setpshared(pthread_mutexattr_t *how, int shared) {
+  return strikes(FAULTS_MAKE) ? -1 : __real_pthread_mutexattr_setpshared(how, shared);
+}
+
+int __wrap_pthread_mutexattr_setrobust(pthread_mutexattr_t *how, int robust) {
+  return strikes(FAULTS_MAKE) ? -1 : __real_pthread_mutexattr_setrobust(how, robust);
+}
+
+static bool file_fails(int error) {
+  bool fails = strikes(FAULTS_FILE);
+  errno = fails ? error : errno;
+  return fails;
+}
+
+int __wrap_memfd_create(const char *name, unsigned flags) {
+  return file_fails(EMFILE) ? -1 : __real_memfd_create(name, flags);
+}
+
+int __wrap_shm_open(const char *name, int flags, mode_t mode) {
+  return file_fails(ENFILE) ? -1 : __real_shm_open(name, flags, mode);
+}
+
+int __wrap_fchmod(int file, mode_t mode) {
+  return file_fails(ENOMEM) ? -1 : __real_fchmod(file, mode);
+}
+
+int __wrap_ftruncate(int file, off_t bytes) {
+  return file_fails(ENOSPC) ? -1 : __real_ftruncate(file, bytes);
+}
+
+int __wrap_ftruncate64(int file, off_t bytes) {
+  return __wrap_ftruncate(file, bytes);
+}
+
+int __wrap_posix_fallocate(int file, off_t at, off_t bytes) {
+  return file_fails(0) ? ENOSPC : __real_posix_fallocate(file, at, bytes);
+}
+
+int __wrap_posix_fallocate64(int file, off_t at, off_t bytes) {
+  return __wrap_posix_fallocate(file, at, bytes);
+}
+
+int __wrap_fstat(int file, struct stat *is) {
+  return file_fails(ENOMEM) ? -1 : __real_fstat(file, is);
+}
+
+int __wrap_fstat64(int file, struct stat *is) {
+  return __wrap_fstat(file, is);
+}
+
+/* Of its commands the one that makes a file descriptor. */
+int __wrap_fcntl(int file, int command, intptr_t argument) {
+  return command == F_DUPFD_CLOEXEC && file_fails(EMFILE) ? -1 : __real_fcntl(file, command, argument);
+}
+
+int __wrap_fcntl64(int file, int command, intptr_t argument) {
+  return __wrap_fcntl(file, command, argument);
+}
+
+ssize_t __wrap_pread(int file, void *to, size_t bytes, off_t at) {
+  if (strikes(FAULTS_READ)) {
+    errno = EIO;
+    return -1;
+  }
+  return __real_pread(file, to, bytes, at);
+}
+
+ssize_t __wrap_pread64(int file, void *to, size_t bytes, off_t at) {
+  return __wrap_pread(file, to, bytes, at);
 }
 
 int __wrap_pthread_setspecific(pthread_key_t key, const void *value) {

@@ -15,21 +15,21 @@ static const char *area_name(void) {
   return name;
 }
 
-static enum zcmem_status create_with(const char *name) {
+static enum zcmem_status create_with(const char *name, uint32_t flags) {
   const struct zcmem_region_config regions[2] = {
       {.name = "a", .kind = ZCMEM_KIND_DRAM, .base = 4096, .size = FAULTS_REGION, .max_blocks = 4},
       {.name = "b", .kind = ZCMEM_KIND_MSMC, .base = 65536, .size = FAULTS_REGION, .max_blocks = 4}};
   const struct zcmem_shm_config config = {
-      .name = name, .max_processes = 3, .max_mappings = 2, .regions = regions, .region_count = 2};
+      .name = name, .flags = flags, .max_processes = 3, .max_mappings = 2, .regions = regions, .region_count = 2};
   return zcmem_shm_create(&config, &area);
 }
 
 static enum zcmem_status create(void) {
-  return create_with(area_name());
+  return create_with(area_name(), ZCMEM_SHM_RESERVE);
 }
 
 static enum zcmem_status create_without_name(void) {
-  return create_with(NULL);
+  return create_with(NULL, 0);
 }
 
 static void make_area(void) {
@@ -169,10 +169,11 @@ static enum zcmem_status walk(void) {
 #define OP(function, variant, rules, prepare, call, undo)                                                              \
   { function, variant, FAULTS_HOST_WAY, FAULTS_HOST_WAY, rules, prepare, call, undo, NULL }
 
+/* What pread does not tell of a row of uses is read where it is mapped. */
 const struct faults_operation faults_shm[] = {
-    OP("zcmem_shm_create", "", 0, NULL, create, end_named_area),
-    OP("zcmem_shm_create", "without a name", 0, NULL, create_without_name, end_area),
-    OP("zcmem_shm_open", "", 0, make_area, open_area, close_opened_too),
+    OP("zcmem_shm_create", "", FAULTS_DETOUR, NULL, create, end_named_area),
+    OP("zcmem_shm_create", "without a name", FAULTS_DETOUR, NULL, create_without_name, end_area),
+    OP("zcmem_shm_open", "", FAULTS_DETOUR, make_area, open_area, close_opened_too),
     OP("zcmem_shm_close", "", FAULTS_CLOSED, make_area, close_area, NULL),
     OP("zcmem_shm_unlink", "", 0, make_named_area, unlink_area, end_area),
     OP("zcmem_shm_hal", "", 0, make_area, hal_of, end_area),
@@ -181,7 +182,7 @@ const struct faults_operation faults_shm[] = {
     OP("zcmem_shm_share", "", 0, make_area, share, end_area),
     OP("zcmem_shm_get_owner", "", 0, make_area, get_owner, end_area),
     OP("zcmem_shm_reap", "", 0, open_and_leave_a_block, reap, end_area),
-    OP("zcmem_shm_check", "", 0, make_area, check, end_area),
+    OP("zcmem_shm_check", "", FAULTS_DETOUR, make_area, check, end_area),
     OP("zcmem_shm_snapshot_take", "", 0, make_area, take, end_snapshot),
     OP("zcmem_shm_snapshot_open", "", 0, make_named_area, take_by_name, end_snapshot_of_name),
     OP("zcmem_shm_snapshot_close", "", 0, make_snapshot, close_snapshot, end_area),

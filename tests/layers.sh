@@ -10,7 +10,7 @@
 . "$(dirname "$0")/common.sh"
 cd "$source_root"
 
-public_order='types version heap hal hardening host_device shm buffer malloc debug ti_malloc zcmem'
+public_order='types version heap hal context hardening host_device shm buffer malloc debug ti_malloc zcmem'
 core_public='types version heap'
 freestanding='float iso646 limits stdalign stdarg stdbool stddef stdint stdnoreturn'
 

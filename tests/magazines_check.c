@@ -43,7 +43,7 @@ static const char *walk_magazines(const struct zcmem__magazines *of, struct walk
       }
     }
   }
-  if (first != ZCMEM__TICKETS) {
+  if (first != of->tickets) {
     return "there is another number of tickets than there should be";
   }
   if (mine.quanta != zcmem__magazines_held(of)) {

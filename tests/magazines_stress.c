@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "magazines_stress.h"
 
-#ifdef ZCMEM__MAGAZINES
+#ifdef ZCMEM__THREAD_MAGAZINES
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>

@@ -8,7 +8,7 @@
 
 #include "magazines_check.h"
 
-#ifdef ZCMEM__MAGAZINES
+#ifdef ZCMEM__THREAD_MAGAZINES
 /* Fails where anything is wrong. `rounds` calls in each of some threads; `bytes`: of the region, up to 4 MiB. */
 void magazines_stress(hal_size_t bytes, uint32_t max_blocks, uint64_t rounds);
 #endif

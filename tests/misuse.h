@@ -71,6 +71,7 @@ extern const struct misuse misuse_malloc[];    /* the malloc-shaped calls */
 extern const struct misuse misuse_transfer[];  /* transfers, translation, stores */
 extern const struct misuse misuse_setup[];     /* allocations, regions, HALs, images */
 extern const struct misuse misuse_buffer[];    /* buffers and views */
+extern const struct misuse misuse_contexts[];  /* contexts, and blocks that one keeps */
 extern const struct misuse misuse_hardening[]; /* what is noticed with hardening only */
 
 /* A correct allocation of `size` bytes. */

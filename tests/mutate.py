@@ -34,15 +34,21 @@ FLAGS = ['-std=c11', '-O1', '-w', '-fPIC', '-pthread', '-DZCMEM_COUNT_STEPS']
 
 CORE = ['heap_image', 'heap_use', 'corners', 'model', 'model_steps', 'bug_sequences', 'heap', 'exhaustive',
         'invariants', 'steps', 'untrusted_image']
+REPAIR = ['heap_repair', 'heap_kill', 'shm', 'shm_snapshot', 'heap_killed'] + CORE
+CHECK = ['invariants', 'untrusted_image'] + CORE
+HARDENING = ['red_zones', 'quarantine', 'hardening_random', 'handles', 'misuse']
 REGION = ['corners', 'region', 'hal', 'mem', 'translate', 'alias', 'transfer', 'use_races']
 # What is changed, and which tests are asked first; then all others, the likely ones before the unlikely ones.
 FILES = {
     'sizeclass.h': CORE, 'heap_impl.h': CORE, 'binmap.h': CORE, 'index.c': CORE, 'index.h': CORE, 'wide.c': CORE,
     'wide.h': CORE, 'bin.c': CORE, 'bin.h': CORE, 'bits.h': CORE, 'heap_image.c': CORE, 'heap.c': CORE,
     'heap_ops.h': CORE, 'heap_parts.h': CORE, 'heap_resize.c': CORE, 'heap_use.c': CORE,
-    'heap_check.c': ['invariants', 'untrusted_image'] + CORE,
+    'heap_check.c': CHECK, 'heap_check_bins.c': CHECK, 'checker.h': CHECK, 'heap_repair.c': REPAIR,
+    'zone.c': HARDENING, 'zone.h': HARDENING, 'guard.c': HARDENING, 'quarantine.c': HARDENING,
+    'quarantine.h': HARDENING, 'event.c': ['debug'], 'record.c': ['debug'], 'record.h': ['debug'],
     'interval.c': ['interval', 'buffer_overlap'],
-    'lock.c': ['lock'] + REGION, 'region.c': REGION, 'region.h': REGION,
+    'lock.c': ['lock'] + REGION, 'lock.h': ['lock'] + REGION, 'moved.h': REGION, 'region.c': REGION, 'region.h': REGION,
+    'map.h': ['map', 'alias', 'translate'],
     'map.c': ['map', 'malloc_mapped', 'translate', 'alias', 'buffer_mapped', 'malloc_races'],
     'move.c': ['corners', 'transfer', 'transfer_faults', 'coherency', 'alias', 'buffer_shadow', 'map',
                'coherency_random'],
@@ -53,7 +59,9 @@ OTHERS = ['arithmetic', 'batch', 'magazines', 'magazines_misuse', 'magazines_mod
 # Short runs.
 ENVIRONMENT = {'model': {'ZCMEM_TEST_OPS': '50000'}, 'model_steps': {'ZCMEM_TEST_OPS': '50000'},
                'steps': {'ZCMEM_TEST_OPS': '50000'}, 'exhaustive': {'ZCMEM_TEST_DEPTH': '-1'},
-               'untrusted_image': {'ZCMEM_TEST_OPS': '20'}}
+               'untrusted_image': {'ZCMEM_TEST_OPS': '20'}, 'heap_kill': {'ZCMEM_TEST_OPS': '300'},
+               'heap_killed': {'ZCMEM_TEST_OPS': '40'}, 'heap_repair': {'ZCMEM_TEST_OPS': '10'},
+               'hardening_random': {'ZCMEM_TEST_OPS': '400'}}
 
 # ------------------------------------------------------------------------------------------------------- mutants --
 
@@ -208,7 +216,7 @@ def test(place, name, limit):
     """'' if the test passes, else how it ended."""
     arguments = []
     if name == 'invariants':
-        arguments = [os.path.join(ROOT, 'src/heap_check.c')]
+        arguments = [os.path.join(ROOT, 'src', name) for name in ['heap_check.c', 'heap_check_bins.c']]
     elif name == 'steps':
         arguments = sorted(glob.glob(ROOT + '/bench/traces/*.ztrace'))[:2]
     environment = dict(os.environ, LD_LIBRARY_PATH=place.path, **ENVIRONMENT.get(name, {}))

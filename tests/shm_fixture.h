@@ -6,6 +6,7 @@
 #ifndef ZCMEM_TESTS_SHM_FIXTURE_H
 #define ZCMEM_TESTS_SHM_FIXTURE_H
 
+#include "child.h"
 #include "unit.h"
 #include <signal.h>
 #include <string.h>
@@ -26,6 +27,9 @@ static uint32_t shm_hal_flags;
 /* What stands for the memory that a driver maps. */
 static unsigned char shm_far[FAR_BYTES];
 
+/* The one that was made last: in a child that ends without it, it is not lost. */
+static struct zcmem_shm *volatile shm_made;
+
 static inline struct zcmem_shm *shm_make(const char *name, uint32_t processes) {
   const struct zcmem_region_config regions[2] = {{.name = "near",
                                                   .kind = ZCMEM_KIND_DRAM,
@@ -44,6 +48,7 @@ static inline struct zcmem_shm *shm_make(const char *name, uint32_t processes) {
       .name = name, .max_processes = processes, .regions = regions, .region_count = 2, .hal_flags = shm_hal_flags};
   struct zcmem_shm *shm = NULL;
   assert_ok(zcmem_shm_create(&config, &shm));
+  shm_made = shm;
   return shm;
 }
 
@@ -87,19 +92,12 @@ static inline int shm_child(void (*run)(void *ctx), void *ctx) {
   assert_true(pid >= 0);
   if (pid == 0) {
     run(ctx);
-    _exit(0);
+    child_exit(0);
   }
   assert_int_equal(waitpid(pid, &status, 0), pid);
   return status;
 }
 
-/* An assertion for children, which are not CMocka's. */
-#define SHM_REQUIRE(condition)                                                                                         \
-  do {                                                                                                                 \
-    if (!(condition)) {                                                                                                \
-      fprintf(stderr, "%s:%d: process %ld: not so: %s\n", __FILE__, __LINE__, (long)getpid(), #condition);             \
-      _exit(1);                                                                                                        \
-    }                                                                                                                  \
-  } while (0)
+#define SHM_REQUIRE CHILD_REQUIRE
 
 #endif

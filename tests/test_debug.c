@@ -137,12 +137,19 @@ static void test_figures_by_tag(void **state) {
   uint32_t count = 77;
   hal_addr_t blocks[5];
   (void)state;
+  tags[0].struct_bytes = sizeof tags[0];
   assert_status(zcmem_hal_tag_stats(NULL, 0, tags, 3, &count), ZCMEM_EINVAL);
   assert_status(zcmem_hal_tag_stats(hal, 2, tags, 3, &count), ZCMEM_EINVAL);
   assert_status(zcmem_hal_tag_stats(hal, 0, NULL, 3, &count), ZCMEM_EINVAL);
   assert_status(zcmem_hal_tag_stats(hal, 0, tags, 3, NULL), ZCMEM_EINVAL);
   assert_ok(zcmem_hal_tag_stats(hal, 0, tags, 0, &count));
   assert_int_equal(count, 0);
+  const size_t wrong[] = {0, sizeof tags[0] + 8, sizeof tags[0] - 2, offsetof(struct zcmem_tag_stats, counted)};
+  for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+    tags[0].struct_bytes = wrong[i];
+    assert_status(zcmem_hal_tag_stats(hal, 0, tags, 3, &count), ZCMEM_EINVAL);
+  }
+  tags[0].struct_bytes = sizeof tags[0];
   blocks[0] = taken(hal, 100, 9);
   blocks[1] = taken(hal, 1000, 3);
   blocks[2] = taken(hal, 0, 0);
@@ -154,10 +161,13 @@ static void test_figures_by_tag(void **state) {
   count = 77;
   assert_status(zcmem_hal_tag_stats(hal, 0, tags, 2, &count), ZCMEM_ENOMEM);
   assert_int_equal(count, 77);
+  tags[0].struct_bytes = sizeof tags[0];
   assert_ok(zcmem_hal_tag_stats(hal, 0, tags, 3, &count));
   assert_int_equal(count, 3);
   const struct zcmem_tag_stats wanted[3] = {
-      {0, 0, 1, 128, 0, 128}, {3, 0, 1, 1024, 1000, 1024}, {9, 1, 2, 512, 400, 384}};
+      {.tag = 0, .used = 0, .live = 1, .in_use = 128, .requested = 0, .largest = 128},
+      {.tag = 3, .used = 0, .live = 1, .in_use = 1024, .requested = 1000, .largest = 1024},
+      {.tag = 9, .used = 1, .live = 2, .in_use = 512, .requested = 400, .largest = 384}};
   for (int i = 0; i < 3; i++) {
     assert_int_equal(tags[i].tag, wanted[i].tag);
     assert_int_equal(tags[i].used, wanted[i].used);
@@ -165,12 +175,44 @@ static void test_figures_by_tag(void **state) {
     assert_int_equal(tags[i].in_use, wanted[i].in_use);
     assert_int_equal(tags[i].requested, wanted[i].requested);
     assert_int_equal(tags[i].largest, wanted[i].largest);
+    assert_int_equal(tags[i].struct_bytes, sizeof tags[i]);
+    assert_int_equal(tags[i].peak, wanted[i].in_use); /* nothing is kept: as far as anybody knows */
+    assert_int_equal(tags[i].counted + tags[i].allocations + tags[i].failed_space, 0);
   }
   assert_ok(zcmem_mem_unpin(hal, blocks[3]));
   for (int i = 0; i < 3; i++) {
     assert_ok(zcmem_mem_free(hal, blocks[i]));
   }
   assert_int_equal(zcmem_hal_destroy(hal), 0);
+}
+
+static void look_at_tags(void *arg) {
+  struct zcmem_tag_stats tags[2];
+  uint32_t count = 0;
+  assert_ok(zcmem_hal_tag_stats(arg, 0, tags, 2, &count));
+  assert_int_equal(count, 1);
+  assert_int_equal(tags[0].tag, 9);
+  assert_int_equal(tags[0].live, 2);
+  assert_int_equal(tags[0].used, 1);
+}
+
+/* A block is in use also while bytes of it are moved. */
+static void test_figures_by_tag_during_a_transfer(void **state) {
+  const struct zcmem_hal_config config = {.name = "device", .max_regions = 1};
+  struct fake_region far;
+  const struct zcmem_region_config region = fake_region_open(&far, FAKE_READ_WRITE, "far", BASE, 64 * KB);
+  struct zcmem_hal *hal = NULL;
+  unsigned char byte = 1;
+  (void)state;
+  assert_ok(zcmem_hal_create(&config, &region, 1, &hal));
+  hal_addr_t addr = taken(hal, 100, 9);
+  (void)taken(hal, 100, 9);
+  far.inside = look_at_tags;
+  far.arg = hal;
+  assert_ok(zcmem_mem_write(hal, addr, &byte, 1));
+  assert_null(far.inside);
+  assert_int_equal(zcmem_hal_destroy(hal), 2);
+  fake_region_close(&far);
 }
 
 static void test_free_blocks_by_size(void **state) {
@@ -277,19 +319,19 @@ static void test_dump_lists_every_block(void **state) {
       "{\"type\":\"region\",\"index\":0,\"name\":\"dram\",\"kind\":1,\"base\":\"0x100000\",\"size\":65536,"
       "\"quantum\":128,\"max_blocks\":400,\"mapped\":false}\n"
       "{\"type\":\"block\",\"region\":0,\"offset\":0,\"size\":384,\"requested\":300,\"state\":\"live\",\"tag\":5,"
-      "\"pins\":0,\"transfers\":0}\n"
+      "\"pins\":0,\"transfers\":0,\"owner\":0,\"pid\":0}\n"
       "{\"type\":\"block\",\"region\":0,\"offset\":384,\"size\":128,\"requested\":0,\"state\":\"free\",\"tag\":0,"
-      "\"pins\":0,\"transfers\":0}\n"
+      "\"pins\":0,\"transfers\":0,\"owner\":0,\"pid\":0}\n"
       "{\"type\":\"block\",\"region\":0,\"offset\":512,\"size\":128,\"requested\":0,\"state\":\"zombie\","
-      "\"tag\":4294967295,\"pins\":1,\"transfers\":0}\n"
+      "\"tag\":4294967295,\"pins\":1,\"transfers\":0,\"owner\":0,\"pid\":0}\n"
       "{\"type\":\"block\",\"region\":0,\"offset\":640,\"size\":64896,\"requested\":0,\"state\":\"free\",\"tag\":0,"
-      "\"pins\":0,\"transfers\":0}\n"
+      "\"pins\":0,\"transfers\":0,\"owner\":0,\"pid\":0}\n"
       "{\"type\":\"end\",\"region\":0,\"blocks\":4,\"live\":2,\"in_use\":512,\"requested\":300,\"available\":65024,"
       "\"largest\":64896,\"fragmentation\":1968,\"changed\":false}\n"
       "{\"type\":\"region\",\"index\":1,\"name\":\"msmc\",\"kind\":2,\"base\":\"0x900000\",\"size\":8192,"
       "\"quantum\":128,\"max_blocks\":16,\"mapped\":false}\n"
       "{\"type\":\"block\",\"region\":1,\"offset\":0,\"size\":8192,\"requested\":0,\"state\":\"free\",\"tag\":0,"
-      "\"pins\":0,\"transfers\":0}\n"
+      "\"pins\":0,\"transfers\":0,\"owner\":0,\"pid\":0}\n"
       "{\"type\":\"end\",\"region\":1,\"blocks\":1,\"live\":0,\"in_use\":0,\"requested\":0,\"available\":8192,"
       "\"largest\":8192,\"fragmentation\":0,\"changed\":false}\n");
   assert_ok(zcmem_mem_unpin(hal, third));
@@ -317,6 +359,24 @@ static void test_dump_of_many_blocks_and_of_a_region_that_ends_at_2_64(void **st
   assert_int_equal(zcmem_hal_destroy(hal), 256);
 }
 
+/* The last piece is full, and behind it is nothing: which is found out by looking there. */
+static void test_dump_of_a_full_region(void **state) {
+  const struct zcmem_hal_config config = {.name = "device", .max_regions = 1};
+  struct zcmem_region_config region = plain_region("r", BASE, 64 * 128);
+  struct zcmem_hal *hal = NULL;
+  (void)state;
+  region.max_blocks = 64;
+  assert_ok(zcmem_hal_create(&config, &region, 1, &hal));
+  for (int i = 0; i < 64; i++) {
+    (void)taken(hal, 128, 0);
+  }
+  memset(&text, 0, sizeof text);
+  assert_ok(zcmem_hal_dump(hal, append, &text));
+  assert_int_equal(lines_with("\"type\":\"block\""), 64);
+  assert_int_equal(lines_with("\"blocks\":64,\"live\":64,\"in_use\":8192,"), 1);
+  assert_int_equal(zcmem_hal_destroy(hal), 64);
+}
+
 static void test_a_writer_that_fails_ends_the_dump(void **state) {
   struct zcmem_hal *hal = two_regions(0);
   hal_addr_t addr = 0;
@@ -332,6 +392,18 @@ static void test_a_writer_that_fails_ends_the_dump(void **state) {
   }
   assert_ok(zcmem_mem_free(hal, addr));
   assert_int_equal(zcmem_hal_destroy(hal), 99);
+}
+
+/* What JSON, or a terminal, would take for something else. */
+static void test_names_of_any_bytes(void **state) {
+  const struct zcmem_hal_config config = {.name = "\\a\x01\x1f \"~\x7f\xff", .max_regions = 1};
+  struct zcmem_hal *hal = NULL;
+  (void)state;
+  assert_ok(zcmem_hal_create(&config, NULL, 0, &hal));
+  memset(&text, 0, sizeof text);
+  assert_ok(zcmem_hal_dump(hal, append, &text));
+  assert_int_equal(lines_with("\"device\":\"\\u005ca\\u0001\\u001f \\u0022~\\u007f\\u00ff\","), 1);
+  assert_int_equal(zcmem_hal_destroy(hal), 0);
 }
 
 /* All blocks merge into one that begins before the next piece: what is listed does not overlap, and it is said. */
@@ -483,6 +555,39 @@ static void test_a_buffers_own_memory_is_told(void **state) {
 }
 
 /* What magazines keep is given back, nothing goes by unseen, and afterwards they work again; also in a new region. */
+/* Where pointer and address are not aligned alike, what is allocated, given back and taken anew is told as such. */
+static void test_an_aligned_block_of_malloc_is_told(void **state) {
+  const struct zcmem_hal_config config = {.name = "device", .max_regions = 1};
+  struct fake_region near;
+  const struct zcmem_region_config region = fake_region_open(&near, FAKE_HOST, "near", (hal_addr_t)1 << 32, 64 * KB);
+  struct zcmem_hal *hal = NULL;
+  hal_addr_t addr = 0;
+  hal_size_t remaining = 0;
+  size_t align = 256;
+  (void)state;
+  memset(&record, 0, sizeof record);
+  seen = 0;
+  assert_ok(zcmem_hal_create(&config, &region, 1, &hal));
+  assert_ok(zcmem_malloc_set_hal(hal));
+  assert_ok(zcmem_hal_set_recorder(hal, &recorder));
+  while ((uintptr_t)near.memory % align == 0) {
+    align *= 2;
+  }
+  void *ptr = zcmem_aligned_alloc(ZCMEM_KIND_DRAM, align, 100);
+  assert_non_null(ptr);
+  assert_int_equal((uintptr_t)ptr % align, 0);
+  assert_ok(zcmem_mem_device(hal, ptr, &addr, &remaining));
+  const hal_addr_t whole = told(ZCMEM_EVENT_ALLOC, ZCMEM_OK, record.events[0].addr, 100 + align - 128)->addr;
+  (void)told(ZCMEM_EVENT_FREE, ZCMEM_OK, whole, 0);
+  assert_int_equal(told(ZCMEM_EVENT_ALLOC, ZCMEM_OK, addr, 100)->align, align);
+  assert_ok(zcmem_hal_set_recorder(hal, NULL));
+  zcmem_free(ZCMEM_KIND_DRAM, ptr);
+  assert_int_equal(seen, record.count);
+  assert_ok(zcmem_malloc_set_hal(NULL));
+  assert_int_equal(zcmem_hal_destroy(hal), 0);
+  fake_region_close(&near);
+}
+
 static void test_magazines_rest_while_a_recorder_is_set(void **state) {
   struct zcmem_hal_config config = {.name = "d", .max_regions = 2, .flags = ZCMEM_HAL_MAGAZINES};
   struct zcmem_region_config region = plain_region("r", BASE, 64 * KB), other = plain_region("s", 0x900000, 64 * KB);
@@ -551,6 +656,31 @@ static void test_regions_with_hardening_are_recorded_too(void **state) {
   assert_status(zcmem_mem_free(hal, addr), ZCMEM_ENOENT);
   (void)told(ZCMEM_EVENT_FREE, ZCMEM_ENOENT, addr, 0);
   assert_int_equal(seen, record.count);
+  assert_int_equal(zcmem_hal_destroy(hal), 0);
+}
+
+/* A region may come later, with magazines, which rest as well, or without. */
+static void test_regions_that_are_added_are_recorded_too(void **state) {
+  struct zcmem_hal_config config = {.name = "device", .max_regions = 2, .flags = ZCMEM_HAL_MAGAZINES};
+  struct zcmem_hal *hal = NULL;
+  (void)state;
+  memset(&record, 0, sizeof record);
+  seen = 0;
+  assert_ok(zcmem_hal_create(&config, NULL, 0, &hal));
+  assert_ok(zcmem_hal_set_recorder(hal, &recorder));
+  for (uint32_t i = 0; i < 2; i++) {
+    struct zcmem_region_config region = plain_region(i == 0 ? "a" : "b", BASE << i, 8 * KB);
+    hal_addr_t addr = 0;
+    region.magazine_share = i == 0 ? 0 : ZCMEM_MAGAZINE_NONE;
+    assert_ok(zcmem_hal_add_region(hal, &region, NULL));
+    assert_ok(zcmem_mem_alloc(hal, i, 100, 1, &addr));
+    assert_ok(zcmem_mem_free(hal, addr));
+    assert_int_equal(record.events[record.count - 2].kind, ZCMEM_EVENT_ALLOC);
+    assert_int_equal(record.events[record.count - 1].kind, ZCMEM_EVENT_FREE);
+    assert_int_equal(record.events[record.count - 1].addr, addr);
+    assert_int_equal(record.events[record.count - 1].region, i);
+  }
+  assert_ok(zcmem_hal_set_recorder(hal, NULL));
   assert_int_equal(zcmem_hal_destroy(hal), 0);
 }
 
@@ -642,6 +772,25 @@ static void test_bytes_that_are_no_event_are_refused(void **state) {
   for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
     assert_status(zcmem_event_decode(wrong[i], 16, &event, &used), ZCMEM_ECORRUPT);
   }
+  /* The same number at each place: 2^32 is too large for five of them, 2^31 for the status as well. */
+  for (unsigned bits = 31; bits <= 32; bits++) {
+    for (unsigned place = 0; place < 11; place++) {
+      uint8_t number[24] = {(uint8_t)(place + 6)}; /* zeros up to the place, then five bytes, then the sum */
+      unsigned sum = number[0];
+      for (unsigned i = 0; i < 4; i++) {
+        number[1 + place + i] = 0x80;
+      }
+      number[1 + place + 4] = (uint8_t)(1u << (bits - 28));
+      for (unsigned i = 1; i < place + 6; i++) {
+        sum += number[i];
+      }
+      number[place + 6] = (uint8_t)(0u - sum);
+      bool is_large = place == 1 || (bits == 32 && (place == 0 || place == 2 || place == 5 || place == 6));
+      size_t length = 0;
+      assert_status(zcmem_event_decode(number, sizeof number, &event, &length), is_large ? ZCMEM_ECORRUPT : ZCMEM_OK);
+      assert_int_equal(length, is_large ? 0 : place + 7);
+    }
+  }
   assert_int_equal(used, 77);
 }
 
@@ -653,15 +802,20 @@ int main(void) {
       cmocka_unit_test(test_magazine_hits_are_counted),
       cmocka_unit_test(test_tags_are_set_and_told),
       cmocka_unit_test(test_figures_by_tag),
+      cmocka_unit_test(test_figures_by_tag_during_a_transfer),
       cmocka_unit_test(test_free_blocks_by_size),
       cmocka_unit_test(test_dump_lists_every_block),
       cmocka_unit_test(test_dump_of_many_blocks_and_of_a_region_that_ends_at_2_64),
+      cmocka_unit_test(test_dump_of_a_full_region),
       cmocka_unit_test(test_a_writer_that_fails_ends_the_dump),
+      cmocka_unit_test(test_names_of_any_bytes),
       cmocka_unit_test(test_blocks_that_change_while_they_are_written),
       cmocka_unit_test(test_a_recorder_is_told_of_every_call),
       cmocka_unit_test(test_a_buffers_own_memory_is_told),
+      cmocka_unit_test(test_an_aligned_block_of_malloc_is_told),
       cmocka_unit_test(test_magazines_rest_while_a_recorder_is_set),
       cmocka_unit_test(test_regions_with_hardening_are_recorded_too),
+      cmocka_unit_test(test_regions_that_are_added_are_recorded_too),
       cmocka_unit_test(test_recorders_that_are_refused),
       cmocka_unit_test(test_events_are_read_as_they_were_written),
       cmocka_unit_test(test_bytes_that_are_no_event_are_refused),

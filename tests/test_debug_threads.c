@@ -5,6 +5,8 @@
 #include <string.h>
 #include <zcmem/zcmem.h>
 
+#include "hal_impl.h"
+
 #define THREADS 3
 #define PAIRS 3000u
 #define KEPT 16u
@@ -133,6 +135,7 @@ static void look_and_record(void) {
     assert_ok(zcmem_hal_free_stats(hal, 0, &stats));
     assert_true(stats.bytes + stats.cached_bytes <= SPACE && stats.largest <= stats.bytes);
     assert_ok(zcmem_hal_set_recorder(hal, NULL));
+    tags[0].struct_bytes = sizeof tags[0];
     assert_ok(zcmem_hal_tag_stats(hal, 0, tags, PAIRS / 8 + 1, &count));
     for (uint32_t k = 0; k < count; k++) {
       live += tags[k].live;
@@ -145,9 +148,18 @@ static void look_and_record(void) {
 }
 
 static void test_recording_and_looking_beside_threads(void **state) {
+  static uint64_t counters[PAIRS / 8][ZCMEM_TAG_BYTES / 8];
   (void)state;
   make_hal();
+  assert_ok(zcmem_hal_count_tags(hal, 0, counters, sizeof counters));
   run_beside(look_and_record);
+  const struct zcmem__tally *tally = &hal->regions[0].tally;
+  assert_int_equal(tally->count, PAIRS / 8 - 1);
+  for (uint32_t i = 0; i < tally->count; i++) { /* each free was noticed, also those into magazines */
+    assert_int_equal(tally->entries[i].in_use, 0);
+    assert_int_equal(tally->entries[i].allocations, THREADS);
+    assert_in_range(tally->entries[i].peak, 128, THREADS * 1024);
+  }
   assert_ok(zcmem_hal_check(hal));
   struct zcmem_region_stats region = {.struct_bytes = sizeof region};
   assert_ok(zcmem_hal_region_stats(hal, 0, &region));

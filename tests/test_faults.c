@@ -6,9 +6,9 @@
 #include "faults.h"
 #include "magazine.h"
 
-static const struct faults_operation *const tables[] = {faults_mem,       faults_hal,   faults_buffer,
-                                                        faults_malloc,    faults_heap,  faults_magazines,
-                                                        faults_hardening, faults_debug, faults_shm};
+static const struct faults_operation *const tables[] = {faults_mem,  faults_hal,       faults_buffer,    faults_malloc,
+                                                        faults_heap, faults_magazines, faults_hardening, faults_debug,
+                                                        faults_shm,  faults_context};
 enum { TABLES = sizeof tables / sizeof *tables, MOST_FAULTS = 200, NAME_BYTES = 120, MOST_TESTS = 300 };
 
 /* What has been injected, by source; and that is told at the end. */
@@ -258,7 +258,7 @@ static void test_every_source_had_its_faults(void **state) {
   (void)state;
   for (unsigned source = 0; source < FAULTS_SOURCES; source++) {
     print_message("%u faults of %s\n", injected[source], faults_name((enum faults_source)source));
-#ifdef ZCMEM__MAGAZINES
+#ifdef ZCMEM__THREAD_MAGAZINES
     assert_true(injected[source] >= 3);
 #else
     assert_true(injected[source] >= 3 || source == FAULTS_THREAD);

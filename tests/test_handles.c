@@ -63,8 +63,35 @@ static void test_a_handle_outlives_changes_of_size(void **state) {
   assert_status(zcmem_mem_read_handle(hal, bytes, handle, UINT64_MAX, 2), ZCMEM_EBOUNDS);
   assert_status(zcmem_mem_read_handle(hal, bytes, handle, UINT64_MAX - 7, 8), ZCMEM_EBOUNDS);
   assert_status(zcmem_mem_read_handle(hal, NULL, handle, 0, 1), ZCMEM_EINVAL);
+  assert_status(zcmem_mem_read_handle(hal, (void *)(UINTPTR_MAX - 3), handle, 0, 5), ZCMEM_EINVAL); /* it wraps */
+  assert_status(zcmem_mem_write_handle(hal, handle, 0, (void *)(UINTPTR_MAX - 3), 5), ZCMEM_EINVAL);
   assert_ok(zcmem_mem_read_handle(hal, NULL, handle, 0, 0));
   assert_ok(zcmem_mem_write_handle(hal, handle, 0, NULL, 0));
+  assert_ok(zcmem_mem_free_handle(hal, handle));
+  close_hardened(0);
+}
+
+/* A callback that fails: the transfer is counted as one that failed, and its use ends. */
+static void test_transfers_that_fail(void **state) {
+  struct zcmem_region_config config;
+  struct zcmem_region_stats stats;
+  unsigned char byte = 5;
+  (void)state;
+  config = fake_region_open(&dram, FAKE_READ_WRITE, "dram", BASE, QUANTA * QUANTUM);
+  config.flags |= ZCMEM_REGION_HANDLES;
+  open_config(&config);
+  struct zcmem_handle handle = handle_of(block_of(100));
+  for (unsigned i = 0; i < 2; i++) {
+    fake.fail_callback_in = 1;
+    assert_status(i == 0 ? zcmem_mem_write_handle(hal, handle, 0, &byte, 1)
+                         : zcmem_mem_read_handle(hal, &byte, handle, 0, 1),
+                  ZCMEM_EIO);
+    stats = stats_now();
+    assert_int_equal(stats.failed_transfers, i + 1);
+    assert_int_equal(stats.bytes_read + stats.bytes_written, 0);
+  }
+  assert_ok(zcmem_mem_write_handle(hal, handle, 99, &byte, 1));
+  assert_int_equal(stats_now().bytes_written, 1);
   assert_ok(zcmem_mem_free_handle(hal, handle));
   close_hardened(0);
 }
@@ -147,10 +174,10 @@ static void test_zombies_and_quarantine(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_reuse_is_noticed),         cmocka_unit_test(test_a_handle_outlives_changes_of_size),
-      cmocka_unit_test(test_pinned_it_stays),          cmocka_unit_test(test_what_is_no_handle),
-      cmocka_unit_test(test_a_region_without_handles), cmocka_unit_test(test_generations_wrap),
-      cmocka_unit_test(test_zombies_and_quarantine),
+      cmocka_unit_test(test_reuse_is_noticed),    cmocka_unit_test(test_a_handle_outlives_changes_of_size),
+      cmocka_unit_test(test_transfers_that_fail), cmocka_unit_test(test_pinned_it_stays),
+      cmocka_unit_test(test_what_is_no_handle),   cmocka_unit_test(test_a_region_without_handles),
+      cmocka_unit_test(test_generations_wrap),    cmocka_unit_test(test_zombies_and_quarantine),
   };
   return cmocka_run_group_tests_name("handles", tests, NULL, NULL);
 }

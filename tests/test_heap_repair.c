@@ -287,6 +287,63 @@ static void blocks_that_cannot_be_are_dropped(void **state) {
   image_drop(&copy);
 }
 
+/* More blocks than there may be: those that are found last are dropped, or all stays as it is. */
+static void blocks_beyond_the_most_are_dropped(void **state) {
+  const struct zcmem_heap_config config = {4096, 64 * 128, 128, 3, 0};
+  struct zcmem_repair_info info;
+  struct zcmem_heap *heap = NULL;
+  hal_addr_t addr = 0;
+  (void)state;
+  size_t bytes = zcmem_heap_bytes(&config);
+  unsigned char *memory = aligned_alloc(64, (bytes + 63) / 64 * 64 + 64), behind[64];
+  assert_non_null(memory);
+  memset(behind, 0xa5, sizeof behind); /* what is no image stays as it is */
+  memcpy(memory + bytes, behind, sizeof behind);
+  assert_ok(zcmem_heap_init(memory, bytes, &config, &heap));
+  for (unsigned i = 0; i < 3; i++) {
+    assert_ok(zcmem_heap_alloc(heap, 100, 1, &addr));
+  }
+  struct zcmem__block *hole = last_block(heap);
+  assert_int_equal(hole->use, ZCMEM__FREE);
+  hole->use = ZCMEM__LIVE;
+  hole->size = 1;
+  hole->slack = 0;
+  assert_status(zcmem_heap_repair(memory, bytes, NULL, 0, NULL), ZCMEM_ECORRUPT);
+  assert_ok(zcmem_heap_repair(memory, bytes, NULL, ZCMEM_REPAIR_DAMAGED, &info));
+  assert_memory_equal(memory + bytes, behind, sizeof behind);
+  assert_int_equal(info.live, 3);
+  assert_int_equal(info.dropped, 1);
+  assert_ok(zcmem_heap_check(heap));
+  assert_ok(zcmem_heap_free(heap, 4096));
+  assert_ok(zcmem_heap_alloc(heap, 1, 1, &addr));
+  assert_int_equal(addr, 4096);
+  free(memory);
+}
+
+/* As many quanta as there can be: where a block starts needs all 32 bits. */
+static void a_heap_of_all_quanta_is_repaired(void **state) {
+  const struct zcmem_heap_config config = {0, (hal_size_t)UINT32_MAX * 128, 128, 4, 0};
+  struct zcmem_heap *heap = NULL;
+  hal_addr_t addrs[3] = {(hal_addr_t)0xfffffff0 * 128, 128, (hal_addr_t)0x80000000 * 128};
+  (void)state;
+  size_t bytes = zcmem_heap_bytes(&config);
+  assert_in_range(bytes, 1, 1 << 24);
+  void *memory = aligned_alloc(64, (bytes + 63) / 64 * 64);
+  assert_non_null(memory);
+  assert_ok(zcmem_heap_init(memory, bytes, &config, &heap));
+  for (unsigned i = 0; i < 3; i++) {
+    assert_ok(zcmem_heap_reserve(heap, addrs[i], 1000));
+  }
+  heap->free_quanta = 7;
+  assert_ok(zcmem_heap_repair(memory, bytes, NULL, 0, NULL));
+  assert_ok(zcmem_heap_check(heap));
+  for (unsigned i = 0; i < 3; i++) {
+    assert_ok(zcmem_heap_free(heap, addrs[i]));
+  }
+  assert_int_equal(zcmem_heap_largest(heap), ((hal_size_t)UINT32_MAX - 1) * 128);
+  free(memory);
+}
+
 /* Without what some garbage says that magazines keep. */
 static void use_repaired(struct image *image, uint64_t random) {
   assert_ok(repair(image, ZCMEM_REPAIR_ABANDONED));
@@ -337,6 +394,8 @@ int main(void) {
       cmocka_unit_test(what_nobody_uses_is_given_back),
       cmocka_unit_test(a_lost_header_comes_from_the_config),
       cmocka_unit_test(blocks_that_cannot_be_are_dropped),
+      cmocka_unit_test(blocks_beyond_the_most_are_dropped),
+      cmocka_unit_test(a_heap_of_all_quanta_is_repaired),
       cmocka_unit_test(garbage_is_survived),
   };
   seed = env_number("ZCMEM_TEST_SEED", 0x726570);

@@ -2,7 +2,7 @@
 /*
  * The checker notices whatever is broken, and names it:
  *   - each kind of damage in the tables of damage.h, by its message; and there is one for each message of the checker
- *     (test_invariants <src/heap_check.c> looks them up there)
+ *     (test_invariants <src/heap_check.c> <src/heap_check_bins.c> looks them up there)
  *   - each bit of an image that means something, whichever it is; and no other bit
  */
 #include <string.h>
@@ -10,7 +10,7 @@
 #include "damage.h"
 
 static struct image images[IMAGE_SHAPES];
-static const char *checker_source; /* path; NULL: not given */
+static char *const *checker_sources; /* paths, up to NULL: none is given where the first one is */
 
 static const struct damage *const tables[] = {damage_chain, damage_bins, damage_wide, damage_index};
 #define TABLES (sizeof tables / sizeof tables[0])
@@ -93,19 +93,16 @@ static bool is_expected(const char *message, size_t length) {
   return false;
 }
 
-static void every_message_has_its_damage(void **state) {
+/* How many messages there are in one of the checker's files. */
+static size_t check_messages(const char *path) {
   static char source[65536];
   static const char call[] = "fail(check, \"";
   size_t bytes, messages = 0;
-  FILE *file;
-  (void)state;
-  if (checker_source == NULL) {
-    skip();
-  }
-  file = fopen(checker_source, "rb");
+  FILE *file = fopen(path, "rb");
   assert_non_null(file);
   bytes = fread(source, 1, sizeof source - 1, file);
   assert_true(bytes > 0 && bytes < sizeof source - 1);
+  source[bytes] = '\0';
   (void)fclose(file);
   for (const char *at = source; (at = strstr(at, call)) != NULL; messages++) {
     at += strlen(call);
@@ -114,6 +111,20 @@ static void every_message_has_its_damage(void **state) {
       print_error("no damage makes the checker say: %.*s\n", (int)length, at);
       fail();
     }
+  }
+  return messages;
+}
+
+static void every_message_has_its_damage(void **state) {
+  size_t messages = 0;
+  (void)state;
+  if (*checker_sources == NULL) {
+    skip();
+  }
+  for (char *const *path = checker_sources; *path != NULL; path++) {
+    size_t count = check_messages(*path);
+    assert_true(count > 8);
+    messages += count;
   }
   print_message("%zu places where the checker fails\n", messages);
   assert_true(messages > 20);
@@ -173,6 +184,6 @@ int main(int argc, char **argv) {
       cmocka_unit_test(every_bit_of_small_images),
       cmocka_unit_test(bits_of_large_images),
   };
-  checker_source = argc > 1 ? argv[1] : NULL;
+  checker_sources = argv + (argc > 0);
   return cmocka_run_group_tests(tests, make_images, drop_images);
 }

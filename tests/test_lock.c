@@ -82,6 +82,18 @@ static void test_lock_none_touches_no_byte(void **state) {
   assert_int_equal(zcmem_lock_none.bytes, 0);
 }
 
+/* What a child of fork finds where its parent did not get a lock. */
+static void test_a_lost_lock_is_never_had(void **state) {
+  struct zcmem__lock lock;
+  (void)state;
+  assert_true(zcmem__lock_valid(&zcmem__lock_lost));
+  assert_status(zcmem__lock_init(&lock, &zcmem__lock_lost), ZCMEM_ELOCK);
+  for (unsigned i = 0; i < 3; i++) {
+    assert_status(zcmem__lock_take(&lock), ZCMEM_ELOCK);
+  }
+  zcmem__lock_destroy(&lock);
+}
+
 #ifndef ZCMEM_NO_PTHREAD
 #include <pthread.h>
 
@@ -130,9 +142,8 @@ static void test_without_pthread_the_default_is_none(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_the_users_own_lock),
-      cmocka_unit_test(test_ops_without_a_member_are_invalid),
-      cmocka_unit_test(test_lock_none_touches_no_byte),
+      cmocka_unit_test(test_the_users_own_lock),        cmocka_unit_test(test_ops_without_a_member_are_invalid),
+      cmocka_unit_test(test_lock_none_touches_no_byte), cmocka_unit_test(test_a_lost_lock_is_never_had),
 #ifndef ZCMEM_NO_PTHREAD
       cmocka_unit_test(test_the_pthread_lock_excludes),
 #else

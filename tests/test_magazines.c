@@ -6,7 +6,7 @@
 #include "magazines_check.h"
 #include <string.h>
 
-#ifdef ZCMEM__MAGAZINES
+#ifdef ZCMEM__THREAD_MAGAZINES
 enum { QUANTUM = 128, MANY = 4096 };
 
 static hal_addr_t blocks[MANY];

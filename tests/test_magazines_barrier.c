@@ -4,7 +4,7 @@
  */
 #include "magazines_stress.h"
 
-#ifdef ZCMEM__MAGAZINES
+#ifdef ZCMEM__THREAD_MAGAZINES
 static void test_stress_without_the_kernels_barrier(void **state) {
   (void)state;
   zcmem__barrier_open(); /* as the first HAL would; what it found out is not looked for again */

@@ -7,9 +7,10 @@
 #define _POSIX_C_SOURCE 200809L
 #endif
 
+#include "child.h"
 #include "magazines_check.h"
 
-#ifdef ZCMEM__MAGAZINES
+#ifdef ZCMEM__THREAD_MAGAZINES
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/wait.h>
@@ -88,7 +89,7 @@ static void fork_once(struct zcmem_hal *hal) {
   pid_t child = fork();
   if (child == 0) {
     (void)alarm(20); /* a lock that is never let go would be waited for */
-    _exit(be_the_child(hal, mine));
+    child_exit(be_the_child(hal, mine));
   }
   assert_true(child > 0);
   assert_int_equal(waitpid(child, &status, 0), child);
@@ -161,7 +162,7 @@ static void test_fork_beside_a_region_without_magazines(void **state) {
     if (child == 0) {
       hal_addr_t addr = 0;
       (void)alarm(20);
-      _exit(zcmem_mem_alloc(hal, 1, 100, 1, &addr) == ZCMEM_OK && zcmem_hal_check(hal) == ZCMEM_OK ? 0 : 1);
+      child_exit(zcmem_mem_alloc(hal, 1, 100, 1, &addr) == ZCMEM_OK && zcmem_hal_check(hal) == ZCMEM_OK ? 0 : 1);
     }
     assert_true(child > 0);
     assert_int_equal(waitpid(child, &status, 0), child);

@@ -5,7 +5,7 @@
  */
 #include "magazines_check.h"
 
-#ifdef ZCMEM__MAGAZINES
+#ifdef ZCMEM__THREAD_MAGAZINES
 enum { QUANTUM = 128, COUNT = 600, BASE = 0x100000 };
 
 static hal_addr_t blocks[COUNT];

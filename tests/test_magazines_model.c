@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Random calls of one thread on a HAL with magazines, in regions of random shape, against a map of quanta: every
- * answer, which requests may fail, where blocks lie; the sums of what is kept; and at the end that nothing is lost. In
- * a build without magazines the answers are the same.
+ * answer, which requests may fail, where blocks lie; the sums of what is kept; and at the end that nothing is lost. The
+ * same with contexts that come and go, each call through one of them or none. In a build without magazines the answers
+ * are the same.
  */
 #include "magazines_check.h"
+#include <stdalign.h>
 #include <string.h>
 
-enum { SLOTS = 1024, QUANTA = 1 << 15 };
+enum { SLOTS = 1024, QUANTA = 1 << 15, CONTEXTS = 3 };
 
 struct slot {
   hal_addr_t addr; /* 0: empty */
@@ -27,9 +29,45 @@ struct model {
   uint64_t kept, bundled, rested; /* looks that found blocks in the depot, or magazines at rest */
   struct slot slots[SLOTS];
   uint16_t owner[QUANTA]; /* slot + 1, 0: free */
+  bool with_contexts;
+  struct zcmem_context *contexts[CONTEXTS]; /* NULL: not open */
 };
 
 static struct model model;
+static alignas(64) unsigned char context_memory[CONTEXTS][80 * 1024];
+
+/* The one through which a call goes, or NULL: through none. */
+static struct zcmem_context *draw_context(void) {
+  uint64_t which = model.with_contexts ? random_below(&model.seed, CONTEXTS + 1) : CONTEXTS;
+  return which < CONTEXTS ? model.contexts[which] : NULL;
+}
+
+static enum zcmem_status alloc_somehow(hal_size_t size, hal_size_t align, hal_addr_t *addr) {
+  struct zcmem_context *context = draw_context();
+  return context == NULL ? zcmem_mem_alloc(model.hal, 0, size, align, addr)
+                         : zcmem_context_alloc(context, 0, size, align, addr);
+}
+
+static enum zcmem_status free_somehow(hal_addr_t addr) {
+  struct zcmem_context *context = draw_context();
+  return context == NULL ? zcmem_mem_free(model.hal, addr) : zcmem_context_free(context, addr);
+}
+
+/* Opens one, ends or drains it. */
+static void change_context(void) {
+  uint64_t which = random_below(&model.seed, CONTEXTS);
+  struct zcmem_context **context = &model.contexts[which];
+  const struct zcmem_context_config config = {.hal = model.hal,
+                                              .blocks = (uint32_t)random_below(&model.seed, ZCMEM_CONTEXT_BLOCKS + 1)};
+  if (*context == NULL) {
+    assert_ok(zcmem_context_init(context_memory[which], sizeof context_memory[which], &config, context));
+  } else if (random_below(&model.seed, 2) == 0) {
+    assert_ok(zcmem_context_drain(*context));
+  } else {
+    assert_ok(zcmem_context_destroy(*context));
+    *context = NULL;
+  }
+}
 
 static uint32_t quanta_of(hal_size_t size) {
   return (uint32_t)((size + (size == 0) + model.quantum - 1) / model.quantum);
@@ -63,7 +101,7 @@ static bool alloc_into(uint16_t at, hal_size_t size, hal_size_t align) {
   struct slot *slot = &model.slots[at];
   uint32_t need = quanta_of(size);
   hal_addr_t addr = 0;
-  enum zcmem_status status = zcmem_mem_alloc(model.hal, 0, size, align, &addr);
+  enum zcmem_status status = alloc_somehow(size, align, &addr);
   if (status != ZCMEM_OK) {
     model.failed++;
     if (align <= model.quantum) {
@@ -95,13 +133,13 @@ static void free_slot(uint16_t at) {
   struct slot *slot = &model.slots[at];
   if (random_below(&model.seed, 16) == 0) {
     assert_ok(zcmem_mem_pin(model.hal, slot->addr));
-    assert_status(zcmem_mem_free(model.hal, slot->addr), ZCMEM_EBUSY);
+    assert_status(free_somehow(slot->addr), ZCMEM_EBUSY);
     assert_ok(zcmem_mem_unpin(model.hal, slot->addr));
   }
   assert_ok(random_below(&model.seed, 8) == 0 ? zcmem_mem_free_deferred(model.hal, slot->addr)
-                                              : zcmem_mem_free(model.hal, slot->addr));
+                                              : free_somehow(slot->addr));
   if (random_below(&model.seed, 8) == 0) {
-    assert_status(zcmem_mem_free(model.hal, slot->addr), ZCMEM_ENOENT);
+    assert_status(free_somehow(slot->addr), ZCMEM_ENOENT);
   }
   mark(slot->start, slot->start + slot->quanta, (uint16_t)(at + 1), 0);
   model.used -= slot->quanta;
@@ -161,7 +199,7 @@ static void compare(void) {
 
 /* One phase: replaces blocks at random, or fills and empties, up to so many of the slots. */
 static void run_phase(uint64_t phase, uint64_t ops) {
-  uint16_t slots = (uint16_t)(1 + random_below(&model.seed, phase % 2 == 0 ? SLOTS : 32));
+  uint16_t slots = (uint16_t)(1 + random_below(&model.seed, phase % 4 == 1 ? 32 : SLOTS));
   for (uint64_t op = 0; op < ops; op++) {
     bool filling = phase % 4 == 3 ? op / slots % 2 == 0 : true;
     uint16_t at = (uint16_t)random_below(&model.seed, slots);
@@ -178,12 +216,16 @@ static void run_phase(uint64_t phase, uint64_t ops) {
       (void)alloc_into(at, draw_size(phase), what == 1 ? model.quantum << random_below(&model.seed, 4) : 1);
     }
     model.done++;
+    if (model.with_contexts && random_below(&model.seed, 2048) == 0) {
+      change_context();
+    }
 #ifdef ZCMEM__MAGAZINES
-    if (op % 16 == 0 && zcmem__hal_region(model.hal, 0)->depot != NULL) {
+    const struct zcmem__depot *depot = zcmem__hal_region(model.hal, 0)->depot;
+    if (op % 16 == 0 && depot != NULL) {
       struct magazines_sum sum = magazines_look(model.hal, 0);
       model.kept += sum.in_magazines > 0;
       model.bundled += sum.in_depot > 0;
-      model.rested += zcmem__hal_region(model.hal, 0)->depot->all->emptied;
+      model.rested += depot->all != NULL && depot->all->emptied;
     }
 #endif
     if (op % 1024 == 512) {
@@ -199,15 +241,20 @@ static void run_region(uint64_t ops) {
   model.used = model.live = 0;
   model.requested = 0;
   model.quantum = (hal_size_t)32 << random_below(&model.seed, 9);
-  model.roomy = random_below(&model.seed, 2) == 0;
+  model.roomy = random_below(&model.seed, 4) != 0;
   model.quanta = model.roomy
                      ? QUANTA
                      : (uint32_t)(1 + random_below(&model.seed, (uint64_t)QUANTA >> random_below(&model.seed, 12)));
   model.max_blocks = (uint32_t)(1 + random_below(&model.seed, random_below(&model.seed, 2) == 0 ? SLOTS : 64));
   model.base = model.quantum * (1 + random_below(&model.seed, 1 << 20));
-  const struct zcmem_hal_config config = {.name = "device", .max_regions = 1, .flags = ZCMEM_HAL_MAGAZINES};
+  bool threads = !model.with_contexts || random_below(&model.seed, 2) == 0;
+  const struct zcmem_hal_config config = {.name = "device",
+                                          .max_regions = 1,
+                                          .lock = threads ? NULL : &zcmem_lock_none,
+                                          .flags = threads ? ZCMEM_HAL_MAGAZINES : 0};
   const struct zcmem_region_config region = {.name = "dram",
                                              .kind = ZCMEM_KIND_DRAM,
+                                             .flags = model.with_contexts ? ZCMEM_REGION_CONTEXTS : 0,
                                              .base = model.base,
                                              .size = model.quanta * model.quantum,
                                              .quantum = model.quantum,
@@ -215,6 +262,10 @@ static void run_region(uint64_t ops) {
                                              .magazine_share =
                                                  shares[random_below(&model.seed, sizeof shares / sizeof *shares)]};
   assert_ok(zcmem_hal_create(&config, &region, 1, &model.hal));
+  memset(model.contexts, 0, sizeof model.contexts);
+  if (model.with_contexts) {
+    change_context();
+  }
   while (ops > 0) {
     uint64_t part = ops < 4000 ? ops : 1 + random_below(&model.seed, 4000);
     run_phase(random_next(&model.seed), part);
@@ -236,25 +287,42 @@ static void run_region(uint64_t ops) {
   assert_int_equal(zcmem_hal_destroy(model.hal), 0);
 }
 
-static void test_random_calls(void **state) {
+/* magazines: in this build there are some. */
+static void run(bool with_contexts, bool magazines) {
   uint64_t ops = env_number("ZCMEM_TEST_OPS", 1000000);
-  model.seed = env_number("ZCMEM_TEST_SEED", 1);
-  (void)state;
+  model = (struct model){.with_contexts = with_contexts, .seed = env_number("ZCMEM_TEST_SEED", 1)};
   for (model.done = 0; model.done < ops;) {
     print_message("ZCMEM_TEST_SEED=%llu\n", (unsigned long long)model.seed);
     run_region(UINT64_C(5000) << random_below(&model.seed, 6));
   }
   assert_true(model.failed > 0 || ops < 1000000);
-#ifdef ZCMEM__MAGAZINES
   print_message("kept %llu bundled %llu rested %llu\n", (unsigned long long)model.kept,
                 (unsigned long long)model.bundled, (unsigned long long)model.rested);
-  if (ops >= 1000000) { /* a shorter run may miss some of it */
+  if (ops >= 1000000 && magazines) { /* a shorter run may miss some of it */
     assert_true(model.kept > 0 && model.bundled > 0 && model.rested > 0);
   }
+}
+
+static void test_random_calls(void **state) {
+  (void)state;
+#ifdef ZCMEM__THREAD_MAGAZINES
+  run(false, true);
+#else
+  run(false, false);
+#endif
+}
+
+static void test_random_calls_with_contexts(void **state) {
+  (void)state;
+#ifdef ZCMEM__MAGAZINES
+  run(true, true);
+#else
+  run(true, false);
 #endif
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_random_calls)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_random_calls),
+                                     cmocka_unit_test(test_random_calls_with_contexts)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,7 +2,7 @@
 /* Threads that do everything at once, in regions that run full, of space or of blocks, and in one that does not. */
 #include "magazines_stress.h"
 
-#ifdef ZCMEM__MAGAZINES
+#ifdef ZCMEM__THREAD_MAGAZINES
 static void test_stress_where_space_is_short(void **state) {
   (void)state;
   magazines_stress(1 << 18, 4096, env_number("ZCMEM_TEST_OPS", 30000));

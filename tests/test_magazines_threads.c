@@ -9,7 +9,7 @@
 
 #include "magazines_check.h"
 
-#ifdef ZCMEM__MAGAZINES
+#ifdef ZCMEM__THREAD_MAGAZINES
 #include <pthread.h>
 #include <stdatomic.h>
 

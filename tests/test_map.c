@@ -145,6 +145,26 @@ static void test_of_equal_pointers_the_smallest_range_is_unmapped_first(void **s
   assert_ok(zcmem_mem_free(hal, addr));
 }
 
+/* And of equal ranges that with fewer rights, so that who still has the other one can go on; in whatever order. */
+static void test_of_equal_ranges_that_with_fewer_rights_is_unmapped_first(void **state) {
+  (void)state;
+  for (int order = 0; order < 2; order++) {
+    hal_addr_t addr = alloc(DIRECT, 1000);
+    void *host = NULL, *again = NULL;
+    assert_ok(zcmem_mem_map(hal, addr, 1000, order == 0 ? ZCMEM_MAP_READ : ZCMEM_MAP_WRITE, &host));
+    assert_ok(zcmem_mem_map(hal, addr, 1000, order == 0 ? ZCMEM_MAP_WRITE : ZCMEM_MAP_READ, &again));
+    assert_ptr_equal(host, again);
+    assert_ok(zcmem_mem_unmap(hal, host));
+    unsigned calls = regions[DIRECT].calls[FAKE_CALL_MAP];
+    assert_ok(zcmem_mem_map(hal, addr, 1000, ZCMEM_MAP_WRITE, &again)); /* there is still one that may write */
+    assert_int_equal(regions[DIRECT].calls[FAKE_CALL_MAP], calls);
+    assert_ok(zcmem_mem_unmap(hal, host));
+    assert_ok(zcmem_mem_unmap(hal, host));
+    assert_status(zcmem_mem_unmap(hal, host), ZCMEM_ENOTMAPPED);
+    assert_ok(zcmem_mem_free(hal, addr));
+  }
+}
+
 static void test_no_more_than_max_mappings(void **state) {
   void *host[MAPPINGS], *more = &regions;
   (void)state;
@@ -386,6 +406,7 @@ int main(void) {
       TEST(test_equal_ranges_are_mapped_once),
       TEST(test_ranges_are_shared_only_where_the_flags_allow),
       TEST(test_of_equal_pointers_the_smallest_range_is_unmapped_first),
+      TEST(test_of_equal_ranges_that_with_fewer_rights_is_unmapped_first),
       TEST(test_no_more_than_max_mappings),
       TEST(test_a_hal_without_mappings),
       TEST(test_a_map_callback_that_fails_leaves_nothing),

@@ -15,6 +15,7 @@ static const struct {
               {"Transfers, translation and stores", misuse_transfer},
               {"Allocations, regions, HALs, images", misuse_setup},
               {"Buffers and views", misuse_buffer},
+              {"Contexts", misuse_contexts},
               {"With hardening", misuse_hardening}};
 enum { THEMES = sizeof themes / sizeof *themes, MOST_TESTS = 512, NAME_BYTES = 160, WARM_BLOCKS = 40 };
 

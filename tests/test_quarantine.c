@@ -121,7 +121,9 @@ static void test_makes_room_before_a_request_fails(void **state) {
   assert_ok(zcmem_mem_free(hal, addrs[3]));
   assert_int_equal(block_of(1), addrs[3]); /* no descriptor, no byte but that block's */
   free_all_but(addrs, QUANTA, 0);
+  unsigned calls = fake.lock_calls;
   addr = block_of(QUANTA * QUANTUM);
+  assert_int_equal(fake.lock_calls - calls, 2); /* many leave in one hold of the lock */
   assert_int_equal(hal->regions[0].guard->quarantine.blocks, 0);
   assert_ok(zcmem_mem_free(hal, addr));
   for (unsigned i = 0; i < QUANTA; i++) {
@@ -140,6 +142,24 @@ static void test_makes_room_before_a_request_fails(void **state) {
   assert_status(zcmem_mem_alloc(hal, 0, QUANTA * QUANTUM + 1, 1, &addr), ZCMEM_ENOSPC);
   assert_int_equal(hal->regions[0].guard->quarantine.blocks, 1);
   close_hardened(QUANTA / 2 - 1);
+}
+
+/* Found by fuzz_ops: with the last descriptors in quarantine it answered ENOMEM, as if they were live. */
+static void test_a_request_larger_than_the_region(void **state) {
+  hal_addr_t addr = 0;
+  (void)state;
+  struct zcmem_region_config config = hardened(0, 16, QUANTA * QUANTUM);
+  config.max_blocks = 2;
+  open_config(&config);
+  assert_ok(zcmem_mem_free(hal, block_of(1)));
+  (void)block_of(1);
+  assert_status(zcmem_mem_alloc(hal, 0, QUANTA * QUANTUM, 1, &addr), ZCMEM_ENOSPC);
+  assert_status(zcmem_mem_alloc(hal, 0, UINT64_MAX, 1, &addr), ZCMEM_ENOSPC);
+  assert_int_equal(hal->regions[0].hardening.quarantine.blocks, 1); /* nothing had to leave for that */
+  (void)block_of(1);
+  assert_int_equal(hal->regions[0].hardening.quarantine.blocks, 0);
+  assert_status(zcmem_mem_alloc(hal, 0, 1, 1, &addr), ZCMEM_ENOMEM);
+  close_hardened(2);
 }
 
 static void test_a_lock_that_fails_while_room_is_made(void **state) {
@@ -251,6 +271,7 @@ int main(void) {
       cmocka_unit_test(test_what_is_too_large_is_not_kept),
       cmocka_unit_test(test_one_free_does_bounded_work),
       cmocka_unit_test(test_makes_room_before_a_request_fails),
+      cmocka_unit_test(test_a_request_larger_than_the_region),
       cmocka_unit_test(test_a_lock_that_fails_while_room_is_made),
       cmocka_unit_test(test_stores_after_free),
       cmocka_unit_test(test_deferred_frees),

@@ -262,6 +262,13 @@ static void test_blocks_of_malloc(void **state) {
   unsigned char *bytes = zcmem_malloc(ZCMEM_KIND_DRAM, 100);
   assert_non_null(bytes);
   memset(bytes, 0x3c, 100);
+  /* An alignment that host and device do not share would need a block in a place of its own. */
+  size_t align = 2 * QUANTUM;
+  while (((uintptr_t)dram.memory - BASE) % align == 0) {
+    align *= 2;
+  }
+  assert_null(zcmem_aligned_alloc(ZCMEM_KIND_DRAM, align, 100));
+  assert_int_equal(stats_now().live, 1);
   bytes = zcmem_realloc(ZCMEM_KIND_DRAM, bytes, 900);
   assert_non_null(bytes);
   hal_addr_t behind = block_of(1);
@@ -300,6 +307,9 @@ static void test_configs(void **state) {
   config.red_zone = sizeof other; /* nothing would be left */
   assert_status(add(&config), ZCMEM_EINVAL);
   config.red_zone = 1;
+  config.quantum = 100; /* no power of two: it is the heap that says so */
+  assert_status(add(&config), ZCMEM_EINVAL);
+  config.quantum = 0;
   config.host = NULL;
   assert_status(add(&config), ZCMEM_EINVAL);
   config.red_zone = 0;
@@ -316,8 +326,36 @@ static void test_configs(void **state) {
   config.flags = ZCMEM_REGION_POISON;
   ops.invalidate = (int (*)(void *, hal_addr_t, hal_size_t, void *))(uintptr_t)1; /* never called */
   assert_status(add(&config), ZCMEM_EINVAL);
+  ops.flush = ops.invalidate;
+  ops.invalidate = NULL;
+  assert_status(add(&config), ZCMEM_EINVAL);
   config.flags |= ZCMEM_REGION_COHERENT;
   assert_ok(add(&config));
+  close_hardened(0);
+  open_hardened(0, ZONE, 0); /* nobody has to flush where there is nothing to flush */
+  ops.flush = NULL;
+  config.flags = ZCMEM_REGION_POISON;
+  assert_ok(add(&config));
+  close_hardened(0);
+}
+
+static void test_nothing_to_look_at(void **state) {
+  struct zcmem_damage damage = {.count = 9};
+  (void)state;
+  open_hardened(0, 0, 0);
+  assert_ok(zcmem_hal_check_guards(hal, 0, true, &damage));
+  assert_int_equal(damage.count, 0);
+  close_hardened(0);
+}
+
+/* Without the lock nothing is looked at, and nothing told. */
+static void test_a_check_without_the_lock(void **state) {
+  struct zcmem_damage damage = {.count = 9};
+  (void)state;
+  open_hardened(0, ZONE, 0);
+  fake.fail_lock_in = 1;
+  assert_status(zcmem_hal_check_guards(hal, 0, true, &damage), ZCMEM_ELOCK);
+  assert_int_equal(damage.count, 9);
   close_hardened(0);
 }
 
@@ -349,6 +387,8 @@ int main(void) {
       cmocka_unit_test(test_batches),
       cmocka_unit_test(test_blocks_of_malloc),
       cmocka_unit_test(test_configs),
+      cmocka_unit_test(test_nothing_to_look_at),
+      cmocka_unit_test(test_a_check_without_the_lock),
       cmocka_unit_test(test_no_magazines),
   };
   return cmocka_run_group_tests_name("red zones", tests, NULL, NULL);

@@ -20,7 +20,7 @@ static void test_add_region_checks_its_config(void **state) {
   REFUSED(bad.name = "");
   REFUSED(bad.name = "a name of thirty-two characters!");
   REFUSED(bad.kind = 0);
-  REFUSED(bad.flags = 0x80);
+  REFUSED(bad.flags = 0x100);
   REFUSED(bad.size = 0);
   REFUSED(bad.quantum = 100);
   REFUSED(bad.max_blocks = 0);

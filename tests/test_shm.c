@@ -168,9 +168,29 @@ static void wrong_arguments(void **state) {
   region.kind = ZCMEM_KIND_DRAM;
   region.size = UINT64_MAX;
   assert_status(zcmem_shm_create(&good, &shm), ZCMEM_EINVAL);
+  static const char *const letters[3] = {"a", "b", "c"};
+  struct zcmem_region_config huge[3] = {region, region, region}; /* one that is too large for a file, and three */
+  for (unsigned i = 0; i < 3; i++) {
+    huge[i] = (struct zcmem_region_config){.name = letters[i],
+                                           .kind = ZCMEM_KIND_DRAM,
+                                           .base = (hal_addr_t)(i + 1) << 62,
+                                           .size = (hal_size_t)1 << 62,
+                                           .quantum = (hal_size_t)1 << 31,
+                                           .max_blocks = 4};
+  }
+  config = good;
+  config.regions = huge;
+  config.region_count = 3;
+  assert_status(zcmem_shm_create(&config, &shm), ZCMEM_EINVAL); /* their sum is more */
+  config.region_count = 1;
+  huge[0].base = 0;
+  huge[0].size = (hal_size_t)3 << 62;
+  assert_status(zcmem_shm_create(&config, &shm), ZCMEM_EINVAL);
   open_config = (struct zcmem_shm_open_config){.fd = -1};
   assert_status(zcmem_shm_open(&open_config, &shm), ZCMEM_EINVAL);
   assert_status(zcmem_shm_open(NULL, &shm), ZCMEM_EINVAL);
+  open_config.fd = 0;
+  assert_status(zcmem_shm_open(&open_config, NULL), ZCMEM_EINVAL);
   open_config.fd = 12345;
   assert_status(zcmem_shm_open(&open_config, &shm), ZCMEM_EIO);
   open_config.flags = 1;
@@ -252,9 +272,56 @@ static void blocks_have_owners(void **state) {
   assert_status(zcmem_shm_get_owner(a, addr, NULL), ZCMEM_EINVAL);
   assert_ok(zcmem_mem_resize(zcmem_shm_hal(a), addr, 10)); /* is no handover */
   assert_owner(a, addr, ZCMEM_SHM_ALIVE, 2);
+  /* Whose that is nobody can say: only an area that was not checked has it. */
+  struct zcmem_heap *heap = b->part[0].shared.heap;
+  struct zcmem__block *block = zcmem__block(heap, zcmem__heap_find(heap, addr));
+  block->generation &= ZCMEM__GENERATION;
+  assert_owner(a, addr, ZCMEM_SHM_NOBODY, 0);
+  assert_status(zcmem_shm_check(a), ZCMEM_ECORRUPT);
   assert_ok(zcmem_mem_free(zcmem_shm_hal(a), addr));
   assert_status(zcmem_shm_get_owner(a, addr, &owner), ZCMEM_ENOENT);
   assert_ok(zcmem_shm_close(b));
+  assert_ok(zcmem_shm_close(a));
+}
+
+static char dumped[8192];
+
+static int keep_text(void *ctx, const char *text, size_t bytes) {
+  size_t *used = ctx;
+  assert_true(*used + bytes < sizeof dumped);
+  memcpy(dumped + *used, text, bytes);
+  *used += bytes;
+  dumped[*used] = '\0';
+  return 0;
+}
+
+static void a_dump_names_owners(void **state) {
+  (void)state;
+  struct zcmem_shm *a = shm_make(NULL, 4), *b = shm_again(a);
+  const char *const owners[] = {"\"state\":\"live\",\"tag\":0,\"pins\":0,\"transfers\":0,\"owner\":1,\"pid\":%u}",
+                                "\"state\":\"live\",\"tag\":0,\"pins\":1,\"transfers\":0,\"owner\":2,\"pid\":%u}",
+                                "\"state\":\"live\",\"tag\":0,\"pins\":0,\"transfers\":0,\"owner\":255,\"pid\":0}"};
+  size_t used = 0;
+  (void)shm_alloc(a, 1000);
+  assert_ok(zcmem_mem_pin(zcmem_shm_hal(b), shm_alloc(b, 1)));
+  assert_ok(zcmem_shm_share(a, shm_alloc(a, 1)));
+  assert_ok(zcmem_hal_dump(zcmem_shm_hal(a), keep_text, &used));
+  for (int i = 0; i < 3; i++) {
+    char line[160];
+    (void)snprintf(line, sizeof line, owners[i], (unsigned)getpid());
+    assert_non_null(strstr(dumped, line));
+  }
+  assert_non_null(strstr(dumped, "\"state\":\"free\",\"tag\":0,\"pins\":0,\"transfers\":0,\"owner\":0,\"pid\":0}"));
+  assert_ok(zcmem_shm_close(b));
+  assert_ok(zcmem_shm_close(a));
+}
+
+/* What one process counts another one would not see. */
+static void tags_are_not_counted(void **state) {
+  static uint64_t memory[ZCMEM_TAG_BYTES / 8];
+  (void)state;
+  struct zcmem_shm *a = shm_make(NULL, 4);
+  assert_status(zcmem_hal_count_tags(zcmem_shm_hal(a), 0, memory, sizeof memory), ZCMEM_EINVAL);
   assert_ok(zcmem_shm_close(a));
 }
 
@@ -341,6 +408,83 @@ static void die_as_the_last_user_of_a_zombie(void *ctx) {
   SHM_REQUIRE(zcmem_mem_pin(zcmem_shm_hal(life->shm), life->addr) == ZCMEM_OK);
   SHM_REQUIRE(zcmem_mem_free_deferred(zcmem_shm_hal(life->shm), life->addr) == ZCMEM_OK);
   (void)raise(SIGKILL);
+}
+
+/* A child of fork that gets no slot of its own can do nothing, and its parent's things stay what they are. */
+static void call_without_a_slot(void *ctx) {
+  struct zcmem_shm *shm = ctx;
+  struct zcmem_shm_process owner;
+  hal_addr_t addr = 0;
+  SHM_REQUIRE(zcmem_mem_alloc(zcmem_shm_hal(shm), 0, 100, 1, &addr) == ZCMEM_ELOCK);
+  SHM_REQUIRE(zcmem_mem_free(zcmem_shm_hal(shm), NEAR_BASE) == ZCMEM_ELOCK);
+  SHM_REQUIRE(zcmem_shm_own(shm, NEAR_BASE) == ZCMEM_ELOCK);
+  SHM_REQUIRE(zcmem_shm_get_owner(shm, NEAR_BASE, &owner) == ZCMEM_ELOCK);
+  SHM_REQUIRE(zcmem_shm_reap(shm, NULL) == ZCMEM_ELOCK);
+  SHM_REQUIRE(zcmem_shm_check(shm) == ZCMEM_ELOCK);
+  SHM_REQUIRE(zcmem_shm_close(shm) == ZCMEM_OK);
+}
+
+static void a_child_without_a_slot(void **state) {
+  (void)state;
+  struct zcmem_shm *shm = shm_make(NULL, 1);
+  hal_addr_t addr = shm_alloc(shm, 100);
+  assert_int_equal(addr, NEAR_BASE);
+  assert_int_equal(shm_child(call_without_a_slot, shm), 0);
+  assert_owner(shm, addr, ZCMEM_SHM_ALIVE, 1);
+  assert_ok(zcmem_shm_check(shm));
+  assert_ok(zcmem_shm_close(shm));
+}
+
+/* Rows of uses that are longer than what is read of them at once, and say what cannot be. */
+static void uses_of_nothing(void **state) {
+  (void)state;
+  const struct zcmem_region_config region = {
+      .name = "r", .kind = ZCMEM_KIND_DRAM, .base = NEAR_BASE, .size = NEAR_BYTES, .max_blocks = 4096};
+  const struct zcmem_shm_config config = {.max_processes = 3, .regions = &region, .region_count = 1};
+  struct zcmem_shm *shm = NULL, *other = NULL;
+  assert_ok(zcmem_shm_create(&config, &shm));
+  const uint64_t row = shm->part[0].row;
+  uint32_t *uses = shm->part[0].uses;
+  assert_true(row > 2048);
+  for (uint64_t at = 100; at < row; at += 1023) { /* of the slot in use, of blocks that never were */
+    uses[at] = ZCMEM__PIN;
+    assert_status(zcmem_shm_check(shm), ZCMEM_ECORRUPT);
+    uses[at] = 0;
+  }
+  assert_ok(zcmem_shm_check(shm));
+  for (uint64_t at = 0; at < row; at++) { /* of one that is free: cleared when it is taken */
+    uses[row + at] = ZCMEM__PIN;
+  }
+  assert_ok(shm_open_fd(zcmem_shm_fd(shm), 0, &other));
+  for (uint64_t at = 0; at < row; at++) {
+    assert_int_equal(uses[row + at], 0);
+  }
+  assert_ok(zcmem_shm_check(other));
+  assert_ok(zcmem_shm_close(other));
+  assert_ok(zcmem_shm_close(shm));
+}
+
+/* What no call of the library makes, in an area that a process opens. */
+static void areas_that_are_no_good_are_refused(void **state) {
+  (void)state;
+  struct zcmem_shm *shm = shm_make(NULL, 3), *other = NULL;
+  struct zcmem_heap *heap = shm->part[0].shared.heap;
+  heap->shared = ZCMEM__SHARED_ONE;
+  assert_status(shm_open_fd(zcmem_shm_fd(shm), 0, &other), ZCMEM_ECORRUPT);
+  heap->shared = ZCMEM__SHARED_NOT;
+#ifdef __GLIBC__
+  pthread_mutex_t *mutexes[2] = {&shm->area->mutex, shm->part[1].mutex};
+  for (unsigned i = 0; i < 2; i++) { /* one that is not robust would be waited for for ever */
+    const int kind = mutexes[i]->__data.__kind;
+    mutexes[i]->__data.__kind = 0;
+    assert_status(shm_open_fd(zcmem_shm_fd(shm), 0, &other), ZCMEM_ECORRUPT);
+    mutexes[i]->__data.__kind = kind;
+  }
+#endif
+  assert_null(other);
+  assert_ok(shm_open_fd(zcmem_shm_fd(shm), 0, &other));
+  assert_ok(zcmem_shm_close(other));
+  assert_ok(zcmem_shm_close(shm));
 }
 
 static void a_zombie_that_only_the_dead_used_becomes_free(void **state) {
@@ -447,8 +591,13 @@ int main(void) {
       cmocka_unit_test(two_regions_that_overlap_are_refused),
       cmocka_unit_test(uses_belong_to_their_process),
       cmocka_unit_test(blocks_have_owners),
+      cmocka_unit_test(a_dump_names_owners),
+      cmocka_unit_test(tags_are_not_counted),
       cmocka_unit_test(closing_leaves_blocks_for_a_reap),
       cmocka_unit_test(what_a_child_of_fork_leaves_is_reaped),
+      cmocka_unit_test(a_child_without_a_slot),
+      cmocka_unit_test(uses_of_nothing),
+      cmocka_unit_test(areas_that_are_no_good_are_refused),
       cmocka_unit_test(a_zombie_that_only_the_dead_used_becomes_free),
       cmocka_unit_test(who_takes_the_lock_of_the_dead_repairs),
       cmocka_unit_test(slots_run_out_and_come_back),

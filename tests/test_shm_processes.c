@@ -88,7 +88,7 @@ static void live(unsigned me) {
     }
   }
   SHM_REQUIRE(zcmem_shm_close(shm) == ZCMEM_OK);
-  _exit(0);
+  child_exit(0);
 }
 
 static void processes_pass_blocks(unsigned processes, uint32_t hal_flags) {

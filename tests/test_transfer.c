@@ -218,11 +218,14 @@ static void test_fill_of_every_size_and_pattern(void **state) {
   static unsigned char plain[4096];
   (void)state;
   hal_addr_t addr = alloc(FAKE_HOST, 4200);
-  for (int kind = 0; kind < 3; kind++) { /* noise; equal bytes; equal bytes but the last */
+  for (int kind = 0; kind < 4; kind++) { /* noise; equal bytes; equal bytes but the last; every second byte equal */
     for (size_t p = 0; p < sizeof pattern_sizes / sizeof *pattern_sizes; p++) {
       const unsigned char *pattern = kind == 0 ? noise : plain;
       memset(plain, 0x5a, sizeof plain);
       plain[pattern_sizes[p] - 1] ^= kind == 2 ? 1 : 0;
+      for (size_t i = 1; kind == 3 && i < sizeof plain; i += 2) {
+        plain[i] = 0x5b;
+      }
       for (size_t size = 1; size <= 4100; size += 1 + size / 9 + size % 3) {
         unsigned char *at = fake_at(&regions[FAKE_HOST], addr + size % 9);
         memset(fake_at(&regions[FAKE_HOST], addr), 0x44, 4200);
@@ -423,6 +426,76 @@ static void test_copies_around_the_largest_bounce_buffer(void **state) {
   }
 }
 
+/* ------------------------------------------------------------------------------------------ an odd device -- */
+
+static unsigned char odd_memory[4096];
+
+static int odd_map(void *ctx, hal_addr_t addr, hal_size_t size, unsigned flags, void **host) {
+  (void)ctx;
+  (void)size;
+  (void)flags;
+  *host = odd_memory + (size_t)(addr - ((hal_addr_t)1 << 40));
+  return 0;
+}
+
+static int odd_unmap(void *ctx, hal_addr_t addr, hal_size_t size, void *host) {
+  (void)ctx;
+  (void)addr;
+  (void)size;
+  (void)host;
+  return 0;
+}
+
+/* From the last byte to the first: it need not mind that `dst` may be what it reads from. */
+static int read_backwards(void *ctx, void *dst, hal_addr_t src, hal_size_t size) {
+  (void)ctx;
+  while (size-- > 0) {
+    ((unsigned char *)dst)[size] = odd_memory[(size_t)(src + size - ((hal_addr_t)1 << 40))];
+  }
+  return 0;
+}
+
+static int write_backwards(void *ctx, hal_addr_t dst, const void *src, hal_size_t size) {
+  (void)ctx;
+  while (size-- > 0) {
+    odd_memory[(size_t)(dst + size - ((hal_addr_t)1 << 40))] = ((const unsigned char *)src)[size];
+  }
+  return 0;
+}
+
+/* A device with one callback whose other direction is mapped: the callback is never given its own memory to work on. */
+static void test_overlapping_copies_where_one_side_is_a_callback(void **state) {
+  static const struct zcmem_region_ops reading = {.map = odd_map, .unmap = odd_unmap, .read = read_backwards};
+  static const struct zcmem_region_ops writing = {.map = odd_map, .unmap = odd_unmap, .write = write_backwards};
+  unsigned char model[300];
+  (void)state;
+  for (int way = 0; way < 2; way++) {
+    const struct zcmem_hal_config config = {
+        .name = "odd", .max_regions = 1, .max_mappings = 2, .bounce_bytes = BOUNCE, .lock = &fake_lock};
+    const struct zcmem_region_config region = {.name = "odd",
+                                               .kind = ZCMEM_KIND_DRAM,
+                                               .base = (hal_addr_t)1 << 40,
+                                               .size = sizeof odd_memory,
+                                               .max_blocks = 4,
+                                               .ops = way == 0 ? &reading : &writing};
+    struct zcmem_hal *odd = NULL;
+    hal_addr_t addr = 0;
+    assert_ok(zcmem_hal_create(&config, &region, 1, &odd));
+    assert_ok(zcmem_mem_alloc(odd, 0, sizeof model, 1, &addr));
+    for (size_t dst = 0; dst <= 100; dst += 5) {
+      for (size_t src = 0; src <= 100; src += 5) {
+        memcpy(model, noise, sizeof model);
+        memcpy(odd_memory, noise, sizeof model);
+        memmove(model + dst, model + src, 150);
+        assert_ok(zcmem_mem_copy(odd, addr + dst, addr + src, 150));
+        assert_memory_equal(odd_memory, model, sizeof model);
+      }
+    }
+    assert_ok(zcmem_mem_free(odd, addr));
+    assert_int_equal(zcmem_hal_destroy(odd), 0);
+  }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void) {
@@ -449,6 +522,7 @@ int main(void) {
       TEST(test_ranges_that_wrap_are_refused),
       TEST(test_a_region_without_a_way_answers_enotmapped),
       TEST(test_copies_around_the_largest_bounce_buffer),
+      TEST(test_overlapping_copies_where_one_side_is_a_callback),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

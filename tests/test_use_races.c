@@ -6,7 +6,6 @@
 #include "hal_impl.h"
 #include "magazine.h"
 #include "unit.h"
-#include "use.h"
 #include <string.h>
 #include <zcmem/zcmem.h>
 
@@ -25,6 +24,9 @@ static uint64_t interrupted(uint64_t life) {
 
 #define zcmem__use_begin begin_interrupted
 #define zcmem__use_end end_interrupted
+#define zcmem__use_begin_thorough begin_thorough_interrupted
+#define zcmem__use_end_thorough end_thorough_interrupted
+#define zcmem__use_take_back take_back_interrupted
 #define zcmem__life_with(life, use) (zcmem__life_with)(interrupted(life), use)
 #include "use.c"
 #undef zcmem__life_with

@@ -71,6 +71,7 @@ static bool start(struct supervisor *s, int stage) {
   }
   if (stage == FILTER && s->kills == 0) {
     printf("the filter is process %ld\n", (long)s->pids[FILTER]);
+    fflush(stdout); /* for who is to kill it */
   }
   return true;
 }

@@ -2,8 +2,9 @@
 /*
  * Seeing inside: what a HAL's regions hold, by size and by tag; a dump of all blocks; a record of what is called.
  *
- * A tag is 32 bits that say whose a block is: a number, or four letters. Nothing is paid for tags but where they are
- * set: the figures by tag are counted when they are asked for.
+ * A tag is 32 bits that say whose a block is: a number, or four letters. What the live blocks of each tag take is
+ * counted when it is asked for, and costs nothing before. What has been (a peak, refusals) is kept in memory that the
+ * program gives: see zcmem_hal_count_tags.
  *
  * Threads: every call may be made from any thread at any time, unless it says otherwise. No lock is held while a
  * callback of this header runs.
@@ -40,21 +41,48 @@ ZCMEM_API enum zcmem_status zcmem_mem_set_tag(struct zcmem_hal *hal, hal_addr_t 
 ZCMEM_API enum zcmem_status zcmem_mem_alloc_tagged(struct zcmem_hal *hal, uint32_t region, hal_size_t size,
                                                    hal_size_t align, uint32_t tag, hal_addr_t *addr);
 
-/* What the live blocks of one tag take. */
+/* Bytes of memory that zcmem_hal_count_tags needs for each tag. */
+#define ZCMEM_TAG_BYTES 64u
+
+/*
+ * From now on keeps counters by tag in the region: the peak, and what was refused for which reason, for the first
+ * bytes / ZCMEM_TAG_BYTES tags that come (never for tag 0); of a further one nothing is kept. They begin with the
+ * blocks that are live now. `memory`, aligned as for uint64_t, stays the caller's and must outlive the HAL, or its use:
+ * given NULL, or other memory, the region lets it go, and what was counted is forgotten.
+ *
+ * OK. EINVAL iff hal is NULL, there is no such region, processes share it, it has handles (ZCMEM_REGION_HANDLES), or
+ * memory is misaligned, or is not NULL and has no room for one tag. ELOCK.
+ * Cost: O(blocks * log(tags)) in one hold of the region's lock. Then a look-up of the tag, O(log(tags)), for each block
+ * that gets one, is resized or freed, and once for each new tag a move of those above it. A block with a tag is freed
+ * with the lock, not into a magazine without it. Blocks without a tag pay for nothing of this.
+ */
+ZCMEM_API enum zcmem_status zcmem_hal_count_tags(struct zcmem_hal *hal, uint32_t index, void *memory, size_t bytes);
+
+/* What is known of one tag. The caller sets struct_bytes of the first one to sizeof(struct zcmem_tag_stats). */
 struct zcmem_tag_stats {
-  uint32_t tag;       /* 0: blocks that nobody has set a tag of */
-  uint32_t used;      /* of these blocks: that are pinned, mapped, in a transfer or in a buffer */
-  uint64_t live;      /* blocks */
-  uint64_t in_use;    /* bytes occupied (whole quanta) */
-  uint64_t requested; /* bytes asked for */
-  uint64_t largest;   /* bytes occupied by the largest of these blocks */
+  size_t struct_bytes;        /* set by the caller in the first: from one to the next; then in all */
+  uint32_t tag;               /* 0: blocks that nobody has set a tag of */
+  uint32_t counted;           /* 1: counters are kept for it, from `peak` on; else these are 0, but peak is in_use */
+  uint64_t used;              /* of these blocks: that are pinned, mapped, in a transfer or in a buffer */
+  uint64_t live;              /* blocks */
+  uint64_t in_use;            /* bytes occupied (whole quanta) */
+  uint64_t requested;         /* bytes asked for */
+  uint64_t largest;           /* bytes occupied by the largest of these blocks */
+  uint64_t peak;              /* the most that in_use was; blocks whose free is deferred may be missing in it */
+  uint64_t allocations;       /* blocks that got this tag from zcmem_mem_alloc_tagged */
+  uint64_t failed_space;      /* calls of it, and resizes of blocks with this tag, that answered ENOSPC */
+  uint64_t failed_fragmented; /*   EFRAG */
+  uint64_t failed_blocks;     /*   ENOMEM: max_blocks live */
+  uint64_t failed_invalid;    /*   EINVAL */
 };
 
 /*
- * The live blocks of a region by tag: tags[0 ... *count - 1], in the order of tags. Zombies count as what they were.
+ * The tags of a region, in order: tags[0 ... *count - 1], those of live blocks and those that counters are kept for.
+ * Zombies count as what they were. Of an older program, whose structure is smaller, the first bytes of each are filled.
  *
- * OK: *count tags are there. EINVAL iff a pointer is NULL or there is no such region. ENOMEM iff there are more than
- * `capacity` tags; what is in the array then means nothing. ELOCK.
+ * OK: *count tags are there. EINVAL iff a pointer is NULL, there is no such region, or capacity is not 0 and
+ * tags[0].struct_bytes is larger than this version's, not aligned, or has no room for `counted`. ENOMEM iff there
+ * are more than `capacity` tags; what is in the array then means nothing. ELOCK.
  * Cost: O(blocks * log(capacity)) in one hold of the region's lock, and each new tag moves those above it. Magazines
  * wait meanwhile, and keep what they have.
  */

@@ -52,6 +52,13 @@ enum { ZCMEM_KIND_DRAM = 1, ZCMEM_KIND_MSMC = 2, ZCMEM_KIND_USER = 16 };
  */
 #define ZCMEM_REGION_TRACKED 0x40u
 
+/*
+ * Contexts (context.h) keep blocks of this region, if its magazine_share allows any. What they share lies behind the
+ * heap's image in the region's, so zcmem_region_bytes is larger: by 20 to 35 bytes for each of max_blocks. Does nothing
+ * in a region with hardening, on a 32-bit host, or with ZCMEM_NO_MAGAZINES.
+ */
+#define ZCMEM_REGION_CONTEXTS 0x80u
+
 /* The largest red zone there may be, in bytes. */
 #define ZCMEM_RED_ZONE_MAX 4096u
 
@@ -138,6 +145,12 @@ struct zcmem_host_allocator {
  * done nothing, anything else (the call that needed it answers ZCMEM_ELOCK); destroy and unlock cannot fail. A lock
  * that is taken within a signal handler or a callback of the same region must be recursive; the facade itself never
  * takes one twice.
+ *
+ * wait (may be NULL) is for contexts (context.h) in a system of tasks with priorities. It is called, with the lock
+ * held, by who has to wait for the owner of a context to leave it, again and again: it must let tasks of any priority
+ * run for a while (a delay of one tick), keep the lock, and come back. Without it the waiting one yields the processor
+ * where pthread is built in, and else spins: so a lock that holds off interrupts, or the scheduler, allows contexts
+ * only where each core has its own task.
  */
 struct zcmem_lock_ops {
   size_t bytes;
@@ -145,6 +158,7 @@ struct zcmem_lock_ops {
   void (*destroy)(void *lock);
   int (*lock)(void *lock);
   void (*unlock)(void *lock);
+  void (*wait)(void *lock);
 };
 
 /* The largest lock there may be, in bytes. */
@@ -160,12 +174,13 @@ extern ZCMEM_API const struct zcmem_lock_ops zcmem_lock_pthread;
  * without the lock. In hosted builds for 64-bit machines, with an allocator and zcmem_lock_pthread; elsewhere the flag
  * does nothing. What is kept is live for no call. Before a request fails that the region could hold, all of it is given
  * back, also what other threads keep; but it has had its say in where other blocks lie, see below. A thread that ends
- * gives back what it has; fork leaves both processes a HAL in order. No call is to be made from a signal handler that
- * interrupts another one. Blocks are kept, and handed out up to an eighth larger than asked for, while a quarter of the
- * region behind its last block is free; where it is not, allocations and frees go to the heap, as without magazines.
+ * gives back what it has; fork leaves both processes a HAL in order (where a lock fails at that moment, the child's
+ * calls that need it answer ELOCK). No call is to be made from a signal handler that interrupts another one. Blocks are
+ * kept, and handed out up to an eighth larger than asked for, while a quarter of the region behind its last block is
+ * free; where it is not, allocations and frees go to the heap, as without magazines.
  * What a program gains depends on how soon it asks again for the sizes that it frees; where it does not, they rest.
  * Regions that processes share have them, too, where this flag stands in hal_flags of an area's config: see shm.h.
- * README.md has figures.
+ * bench/FIGURES.md has figures.
  */
 #define ZCMEM_HAL_MAGAZINES 0x1u
 

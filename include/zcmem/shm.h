@@ -16,11 +16,17 @@
  *
  * A child of fork is a process of its own as soon as it makes a call that takes a lock: blocks that it allocates from
  * then on are its own, what its parent owns and uses stays the parent's. Its copy of the HAL works, if no other thread
- * of the parent was in a call of the HAL at the fork.
+ * of the parent was in a call of the HAL at the fork. (A child of vfork, _Fork or clone, which run no fork handlers, is
+ * taken for its parent: it is to make no call.) Where there is no slot left for it, calls that take a lock answer
+ * ELOCK.
  *
  * Trust: whoever may write to the area can change anything in it at any time, and so do what they like to the processes
  * that use it. Its permissions are the creator's choice; 0600 where nothing else is said. What zcmem_shm_open checks
- * protects from areas that are damaged, torn, of another version, or made up.
+ * protects from areas that are damaged, torn, of another version, or made up: always the header, sizes and places; the
+ * heaps, uses and owners with ZCMEM_SHM_CHECK alone, without which a damaged heap is believed. Names are in one
+ * directory for all users: whose area it is fstat of zcmem_shm_fd tells. An area without a name cannot be cut short,
+ * nor one that was passed on and is of zcmem_shm_create. One with a name can, by who may write to it: then whoever
+ * touches what is gone gets SIGBUS.
  *
  * Magazines: a process whose config asks for them (hal_flags) has them as in a private HAL, each of its threads its own
  * (see ZCMEM_HAL_MAGAZINES); others may do without. magazine_share bounds what all processes keep together. What one
@@ -220,7 +226,7 @@ struct zcmem_shm_snapshot_region {
 /*
  * Takes it from a file descriptor open for reading, which stays the caller's. OK: *snapshot is it. EINVAL iff snapshot
  * is NULL. EIO iff it could not be read. EBUSY, ECORRUPT: as zcmem_shm_open; ECORRUPT also iff a heap cannot be
- * repaired. ENOMEM iff host memory ran out. Memory and cost: the images of all regions.
+ * repaired. ENOMEM iff host memory, or file descriptors, ran out. Memory and cost: the images of all regions.
  */
 ZCMEM_API enum zcmem_status zcmem_shm_snapshot_take(int fd, struct zcmem_shm_snapshot **snapshot);
 

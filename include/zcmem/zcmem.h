@@ -6,6 +6,7 @@
 #define ZCMEM_ZCMEM_H
 
 #include <zcmem/buffer.h>
+#include <zcmem/context.h>
 #include <zcmem/debug.h>
 #include <zcmem/hal.h>
 #include <zcmem/hardening.h>

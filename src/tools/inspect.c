@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * zcmem-inspect: prints what is in an area that processes share, live or dead, or in a copy of one. It only reads the
- * file, takes no lock, and disturbs nobody.
+ * zcmem-inspect: prints what is in an area that processes share, live or dead, or in a copy of one; or dumps it, to be
+ * drawn. It only reads the file, takes no lock, and disturbs nobody.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -12,7 +12,7 @@
 #include <unistd.h>
 #include <zcmem/shm.h>
 
-#define USAGE "usage: zcmem-inspect [--json] [--blocks] NAME|FILE\n"
+#define USAGE "usage: zcmem-inspect [--json] [--blocks] NAME|FILE\n       zcmem-inspect --dump NAME|FILE\n"
 
 enum { EXIT_BAD = 1, EXIT_USAGE = 2 };
 
@@ -20,6 +20,7 @@ enum { EXIT_BAD = 1, EXIT_USAGE = 2 };
 #define OWNERS (ZCMEM_SHM_MAX_PROCESSES + 2u)
 #define EVERYBODY (OWNERS - 2u)
 #define NOBODY (OWNERS - 1u)
+#define DUMP_SHARED 255u /* as an owner: everybody's (src/dump.schema.json) */
 
 struct share {
   uint64_t blocks, bytes;
@@ -199,6 +200,61 @@ static void print_area(const struct zcmem_shm_snapshot *snapshot, bool json, boo
   printf("%s", json ? "]}\n" : "");
 }
 
+/* ------------------------------------------------------------------------------- as zcmem_hal_dump writes it -- */
+
+struct dump {
+  uint32_t region;
+  hal_addr_t base;
+  uint64_t blocks, live, in_use, requested, available, largest;
+};
+
+static bool dump_block(void *ctx, const struct zcmem_block_info *block, const struct zcmem_shm_process *owner) {
+  struct dump *dump = ctx;
+  const bool is_free = block->state == ZCMEM_BLOCK_FREE;
+  const bool is_owned = block->state == ZCMEM_BLOCK_LIVE || block->state == ZCMEM_BLOCK_ZOMBIE;
+  printf("{\"type\":\"block\",\"region\":%" PRIu32 ",\"offset\":%" PRIu64 ",\"size\":%" PRIu64 ",\"requested\":%" PRIu64
+         ",\"state\":\"%s\",\"tag\":%" PRIu32 ",\"pins\":%" PRIu32 ",\"transfers\":%" PRIu32 ",\"owner\":%" PRIu32
+         ",\"pid\":%" PRIu32 "}\n",
+         dump->region, block->addr - dump->base, block->size, block->requested, block_states[block->state], block->tag,
+         block->pins, block->transfers, owner->state == ZCMEM_SHM_SHARED ? DUMP_SHARED : owner->slot, owner->pid);
+  dump->blocks++;
+  dump->live += is_owned;
+  dump->in_use += is_free ? 0 : block->size;
+  dump->requested += block->requested;
+  dump->available += is_free ? block->size : 0;
+  dump->largest = is_free && block->size > dump->largest ? block->size : dump->largest;
+  return true;
+}
+
+static void dump_region(const struct zcmem_shm_snapshot *snapshot, uint32_t index) {
+  struct zcmem_shm_snapshot_region region;
+  if (zcmem_shm_snapshot_get_region(snapshot, index, &region) != ZCMEM_OK) {
+    return;
+  }
+  struct dump dump = {.region = index, .base = region.info.base};
+  printf("{\"type\":\"region\",\"index\":%" PRIu32 ",\"name\":\"", index);
+  print_name(region.info.name, true);
+  printf("\",\"kind\":%" PRIu32 ",\"base\":\"0x%" PRIx64 "\",\"size\":%" PRIu64 ",\"quantum\":%" PRIu64
+         ",\"max_blocks\":%" PRIu32 ",\"mapped\":%s}\n",
+         region.info.kind, region.info.base, region.info.size, region.info.quantum, region.info.max_blocks,
+         region.info.mapped ? "true" : "false");
+  (void)zcmem_shm_snapshot_walk(snapshot, index, dump_block, &dump);
+  const double scattered = dump.available == 0 ? 0 : 1 - (double)dump.largest / (double)dump.available;
+  printf("{\"type\":\"end\",\"region\":%" PRIu32 ",\"blocks\":%" PRIu64 ",\"live\":%" PRIu64 ",\"in_use\":%" PRIu64
+         ",\"requested\":%" PRIu64 ",\"available\":%" PRIu64 ",\"largest\":%" PRIu64 ",\"fragmentation\":%.0f"
+         ",\"changed\":false}\n",
+         index, dump.blocks, dump.live, dump.in_use, dump.requested, dump.available, dump.largest, scattered * 1000000);
+}
+
+/* The device's name is the one that the HAL of each process has. */
+static void dump_area(const struct zcmem_shm_snapshot *snapshot) {
+  const uint32_t regions = zcmem_shm_snapshot_regions(snapshot);
+  printf("{\"zcmem\":\"dump\",\"version\":1,\"device\":\"shared\",\"regions\":%" PRIu32 "}\n", regions);
+  for (uint32_t i = 0; i < regions; i++) {
+    dump_region(snapshot, i);
+  }
+}
+
 static enum zcmem_status take(const char *what, struct zcmem_shm_snapshot **snapshot) {
   enum zcmem_status status = ZCMEM_ENOENT;
   if (what[0] == '/' && strchr(what + 1, '/') == NULL) {
@@ -207,7 +263,7 @@ static enum zcmem_status take(const char *what, struct zcmem_shm_snapshot **snap
   if (status != ZCMEM_ENOENT) {
     return status;
   }
-  int fd = open(what, O_RDONLY | O_CLOEXEC);
+  int fd = open(what, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) {
     perror(what);
     exit(EXIT_BAD);
@@ -219,16 +275,19 @@ static enum zcmem_status take(const char *what, struct zcmem_shm_snapshot **snap
 
 int main(int argc, char **argv) {
   struct zcmem_shm_snapshot *snapshot = NULL;
-  bool json = false, blocks = false;
+  bool json = false, blocks = false, dump = false;
   const char *what = NULL;
   for (int i = 1; i < argc; i++) {
     if (strcmp(argv[i], "--json") == 0) {
       json = true;
     } else if (strcmp(argv[i], "--blocks") == 0) {
       blocks = true;
+    } else if (strcmp(argv[i], "--dump") == 0) {
+      dump = true;
     } else if (strcmp(argv[i], "--help") == 0) {
       printf(USAGE
              "Prints the processes, regions and owners of an area that processes share, with --blocks each block.\n"
+             "With --dump it writes what zcmem_hal_dump does, for zcmem-bench map to draw.\n"
              "NAME is what shm_open was given; FILE also a copy of an area, or /proc/PID/fd/N.\n");
       return 0;
     } else if (argv[i][0] == '-' || what != NULL) {
@@ -238,7 +297,7 @@ int main(int argc, char **argv) {
       what = argv[i];
     }
   }
-  if (what == NULL) {
+  if (what == NULL || (dump && (json || blocks))) {
     fputs(USAGE, stderr);
     return EXIT_USAGE;
   }
@@ -247,7 +306,11 @@ int main(int argc, char **argv) {
     fprintf(stderr, "zcmem-inspect: %s: %s\n", what, zcmem_status_string(status));
     return EXIT_BAD;
   }
-  print_area(snapshot, json, blocks);
+  if (dump) {
+    dump_area(snapshot);
+  } else {
+    print_area(snapshot, json, blocks);
+  }
   zcmem_shm_snapshot_close(snapshot);
   if (fflush(stdout) != 0) {
     perror("zcmem-inspect");

@@ -12,6 +12,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
     fuzz_heap(&in);
   } else if (what == 1) {
     fuzz_wide(&in);
+  } else if (what == 6) {
+    fuzz_hardened(&in);
   } else {
     fuzz_hal(&in);
   }

@@ -14,6 +14,9 @@ void fuzz_heap(struct fuzz_input *in);
 /* A heap of up to two million quanta, whose wide bins and deep index a map of quanta could not follow, and a list. */
 void fuzz_wide(struct fuzz_input *in);
 
+/* A region with hardening, or with tags, and a list of its blocks. */
+void fuzz_hardened(struct fuzz_input *in);
+
 /* A HAL of four regions, mappings, buffers and views (world.h). */
 void fuzz_hal(struct fuzz_input *in);
 

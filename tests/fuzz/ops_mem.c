@@ -15,20 +15,30 @@ static hal_size_t draw_align(struct world *w) {
   return how < 160 ? 1 : how < 250 ? (hal_size_t)1 << how % 16 : how == 250 ? 0 : how == 251 ? 3 : UINT64_C(1) << 63;
 }
 
-static void alloc_one(struct world *w) {
+/* With a tag, or 0. */
+static void alloc_one(struct world *w, uint32_t tag) {
   uint32_t index;
   struct world_region *r = draw_region(w, &index);
   hal_size_t size = fuzz_size(w->in, w->regions[index % WORLD_REGIONS].model.quantum,
                               model_largest(&w->regions[index % WORLD_REGIONS].model));
   hal_size_t align = draw_align(w);
   hal_addr_t addr = 1;
-  enum zcmem_status got = zcmem_mem_alloc(w->hal, index, size, align, &addr);
+  enum zcmem_status got = tag == 0 ? zcmem_mem_alloc(w->hal, index, size, align, &addr)
+                                   : zcmem_mem_alloc_tagged(w->hal, index, size, align, tag, &addr);
   assert_status(got, r == NULL ? ZCMEM_EINVAL : world_alloc_status(r, size, align, got));
   if (got == ZCMEM_OK) {
     world_place(w, r, addr, size, align);
+    assert_ok(model_set_tag(&r->model, addr, tag));
   } else {
     assert_int_equal(addr, 1);
   }
+}
+
+static void set_tag(struct world *w, uint32_t tag) {
+  hal_addr_t addr = world_addr(w);
+  struct world_region *r = world_region_of(w, addr);
+  enum zcmem_status want = r == NULL ? ZCMEM_ENOENT : model_set_tag(&r->model, addr, tag);
+  assert_status(zcmem_mem_set_tag(w->hal, addr, tag), want);
 }
 
 /* Of the regions listed, or of a kind: in the first that has room. */
@@ -190,8 +200,15 @@ void world_call_mem(struct world *w) {
   case 10:
     free_one(w);
     break;
+  case 11:
+    if (what >= 0x80) {
+      set_tag(w, what >> 4);
+      break;
+    }
+    alloc_one(w, 0);
+    break;
   default:
-    alloc_one(w);
+    alloc_one(w, what >= 0x80 ? what >> 4 : 0);
     break;
   }
 }

@@ -176,7 +176,7 @@ static void verify_blocks(struct world *w, const struct world_region *r) {
     assert_int_equal(got.state, want.state);
     assert_int_equal(got.pins, want.pins);
     assert_int_equal(got.transfers, want.transfers);
-    assert_int_equal(got.tag, 0);
+    assert_int_equal(got.tag, want.tag);
   }
 }
 
