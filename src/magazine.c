@@ -314,13 +314,13 @@ static void stock_up(struct zcmem__region *region, struct zcmem__magazines *maga
 }
 
 /*
- * Loads a bundle from the depot, and the allowance that goes with it. What finds no place goes back. A thread that had
- * more than it may keep a while ago does not: it has as much to give as to take, only not of this size, and with each
- * bundle it would be short of room for the next free.
+ * Loads a bundle from the depot, and the allowance that goes with it. What finds no place goes back. Where there are
+ * several threads, one that had more than it may keep a while ago does not: it has as much to give as to take, only not
+ * of this size, and with each bundle it would be short of room for the next free.
  */
 static void load(struct zcmem__region *region, struct zcmem__magazines *magazines) {
   struct zcmem__bundle *bundle = zcmem__depot_top(region->depot);
-  if (magazines->sated > 0) {
+  if (magazines->sated > 0 && region->depot->threads > 1) {
     magazines->sated--;
     return;
   }

@@ -230,10 +230,7 @@ static enum zcmem_status check_part(struct zcmem__shm_part *part) {
     return status;
   }
   const struct zcmem_heap *heap = part->shared.heap;
-  const struct zcmem__version version = {part->shared.version};
-  /* An odd version, with nobody in a change, would be even in each change: no look-up would notice one. */
-  status = (zcmem__atomic_version(&version) & 1u) != 0 ? ZCMEM_ECORRUPT
-                                                       : zcmem_heap_check_detail(heap, part->image_bytes, NULL);
+  status = zcmem_heap_check_detail(heap, part->image_bytes, NULL);
   for (uint32_t id = ZCMEM__ID; status == ZCMEM_OK && id < heap->next_id; id += ZCMEM__ID) {
     status = check_block(part, id) ? ZCMEM_OK : ZCMEM_ECORRUPT;
   }

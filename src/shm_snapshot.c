@@ -58,7 +58,7 @@ static enum zcmem_status read_plan_of(struct zcmem_shm_snapshot *snapshot, int f
   struct stat file;
   uint64_t magic = 0;
   if (fstat(fd, &file) != 0) {
-    return ZCMEM_EIO;
+    return errno == ENOMEM ? ZCMEM_ENOMEM : ZCMEM_EIO;
   }
   if (!S_ISREG(file.st_mode)) {
     return ZCMEM_ECORRUPT;

@@ -187,7 +187,7 @@ static void test_figures_by_tag(void **state) {
 }
 
 static void look_at_tags(void *arg) {
-  struct zcmem_tag_stats tags[2];
+  struct zcmem_tag_stats tags[2] = {{.struct_bytes = sizeof tags[0]}};
   uint32_t count = 0;
   assert_ok(zcmem_hal_tag_stats(arg, 0, tags, 2, &count));
   assert_int_equal(count, 1);

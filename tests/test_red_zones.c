@@ -318,7 +318,7 @@ static void test_configs(void **state) {
     config.flags = flags[i];
     assert_status(add(&config), ZCMEM_EINVAL);
   }
-  config.flags = ZCMEM_REGION_TRACKED << 1;
+  config.flags = ZCMEM_REGION_CONTEXTS << 1;
   assert_status(add(&config), ZCMEM_EINVAL);
   /* A region that is not coherent: the facade does not flush what it stores there itself. */
   config.host = other;
