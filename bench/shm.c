@@ -34,11 +34,11 @@ static const struct bench_option options[] = {
 static const struct bench_command command = {
     .name = "shm",
     .operands = "",
-    .help =
-        "As `threads`, with processes that share a region of an area (--threads of them, 2): zcmem. Beside it\n"
-        "threads of one process that share a region, without magazines (threads) and with (threads+magazines); and\n"
-        "processes that share a bare heap behind a plain mutex (heap+mutex), which knows no owner and survives no\n"
-        "death. Million pairs of an allocation and a free a second, all together.\n",
+    .help = "As `threads`, with processes that share a region of an area (--threads of them, 2), without magazines\n"
+            "(zcmem) and with (zcmem+magazines). Beside it threads of one process that share a region, without "
+            "magazines (threads) and with (threads+magazines); and\n"
+            "processes that share a bare heap behind a plain mutex (heap+mutex), which knows no owner and survives no\n"
+            "death. Million pairs of an allocation and a free a second, all together.\n",
     .options = options,
     .option_count = sizeof options / sizeof options[0],
 };
@@ -57,7 +57,7 @@ static const struct bench_workload defaults = {
 
 /* ------------------------------------------------------------------------------------------------- contenders -- */
 
-static void *area_create(uint64_t bytes, uint64_t base, uint32_t max_live) {
+static void *make_area(uint64_t bytes, uint64_t base, uint32_t max_live, uint32_t hal_flags) {
   static const struct zcmem_region_ops elsewhere = {0}; /* nobody touches the memory, so the area has none */
   const struct zcmem_region_config region = {.name = "bench",
                                              .kind = ZCMEM_KIND_DRAM,
@@ -67,9 +67,17 @@ static void *area_create(uint64_t bytes, uint64_t base, uint32_t max_live) {
                                              .max_blocks = 2 * max_live,
                                              .ops = &elsewhere};
   const struct zcmem_shm_config config = {
-      .max_processes = ZCMEM_SHM_MAX_PROCESSES, .regions = &region, .region_count = 1};
+      .max_processes = ZCMEM_SHM_MAX_PROCESSES, .regions = &region, .region_count = 1, .hal_flags = hal_flags};
   struct zcmem_shm *shm = NULL;
   return zcmem_shm_create(&config, &shm) == ZCMEM_OK ? shm : NULL;
+}
+
+static void *area_create(uint64_t bytes, uint64_t base, uint32_t max_live) {
+  return make_area(bytes, base, max_live, ZCMEM_HAL_MAGAZINES);
+}
+
+static void *area_create_off(uint64_t bytes, uint64_t base, uint32_t max_live) {
+  return make_area(bytes, base, max_live, 0);
 }
 
 static void area_destroy(void *self) {
@@ -134,19 +142,26 @@ static void plain_free(void *memory, uint64_t addr) {
   }
 }
 
-static const struct bench_peer area_peer = {"zcmem",  BENCH_PEER_THREAD_SAFE, area_create, area_destroy, area_alloc,
-                                            area_free};
+static const struct bench_peer area_peer = {
+    "zcmem+magazines", BENCH_PEER_THREAD_SAFE, area_create, area_destroy, area_alloc, area_free};
+static const struct bench_peer area_off_peer = {
+    "zcmem", BENCH_PEER_THREAD_SAFE, area_create_off, area_destroy, area_alloc, area_free};
 static const struct bench_peer plain_peer = {
     "heap+mutex", BENCH_PEER_THREAD_SAFE, plain_create, plain_destroy, plain_alloc, plain_free};
 
-static const struct bench_lineup lineup = {.entry = {{"zcmem", &area_peer, false},
+static const struct bench_lineup lineup = {.entry = {{"zcmem", &area_off_peer, false},
+                                                     {"zcmem+magazines", &area_peer, false},
                                                      {"threads", &bench_peer_hal_off, false},
                                                      {"threads+magazines", &bench_peer_hal, false},
                                                      {"heap+mutex", &plain_peer, false}},
-                                           .count = 4};
+                                           .count = 5};
+
+static bool uses_area(const struct bench_contender *contender) {
+  return contender->peer == &area_peer || contender->peer == &area_off_peer;
+}
 
 static bool uses_processes(const struct bench_contender *contender) {
-  return contender->peer == &area_peer || contender->peer == &plain_peer;
+  return uses_area(contender) || contender->peer == &plain_peer;
 }
 
 /* ------------------------------------------------------------------------------------------------------ rounds -- */
@@ -222,7 +237,7 @@ static void run_processes(struct shm_bench *b, struct worker *workers) {
       exit(BENCH_FAILED);
     }
   }
-  if (b->contest.contender[b->playing].peer == &area_peer) { /* they have freed all, but not closed the area */
+  if (uses_area(&b->contest.contender[b->playing])) { /* they have freed all, but not closed the area */
     (void)zcmem_shm_reap(b->contest.contender[b->playing].self, NULL);
   }
 }

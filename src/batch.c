@@ -10,6 +10,7 @@
 #include "guarded.h"
 #include "heap_ops.h"
 #include "mem_impl.h"
+#include "seize.h"
 
 /* ------------------------------------------------------------------------------------------------- the order -- */
 
@@ -113,6 +114,12 @@ static enum zcmem_status take_all_drained(struct zcmem__region *region, const st
     }
     return room == ZCMEM_ELOCK ? ZCMEM_ELOCK : take_all(region, items, order, count);
   }
+  if (region->shared != NULL) {
+    zcmem__atomic_change(&region->version);
+    const bool seized = zcmem__seize_all(region->shared) > 0;
+    zcmem__atomic_changed(&region->version);
+    return seized ? take_all(region, items, order, count) : status;
+  }
 #ifdef ZCMEM__MAGAZINES
   if (region->depot == NULL) {
     return status;
@@ -125,11 +132,6 @@ static enum zcmem_status take_all_drained(struct zcmem__region *region, const st
   }
   status = take_all(region, items, order, count);
   zcmem__magazines_restore(region);
-#else
-  (void)region;
-  (void)items;
-  (void)order;
-  (void)count;
 #endif
   return status;
 }

@@ -36,7 +36,11 @@ void zcmem__depot_init(struct zcmem__depot *depot, struct zcmem__region *region,
   depot->bundle_next = 1;
   depot->limit = (uint32_t)((uint64_t)region->heap->at.quanta * limit / 256u);
   region->share = share;
-  region->heap->shared = ZCMEM__SHARED_ONE;
+  if (region->shared == NULL) {
+    region->heap->shared = ZCMEM__SHARED_ONE;
+  } else {
+    depot->seized = zcmem__atomic_acquire(region->shared->seized);
+  }
   region->depot = depot;
 }
 
@@ -73,6 +77,24 @@ void zcmem__depot_release(struct zcmem__region *region, uint32_t id) {
   zcmem__heap_release(region->heap, id);
 }
 
+/* While the lock is held nobody but who has the ticket takes the block out. */
+void zcmem__depot_redeem_shared(struct zcmem__region *region, struct zcmem__ticket ticket) {
+  const struct zcmem__block *block = zcmem__block(region->heap, ticket.id);
+  if (ZCMEM__GET(block->use) == ZCMEM__CACHED && ZCMEM__GET(block->generation) == ticket.start) {
+    zcmem__depot_release(region, ticket.id);
+  }
+}
+
+void zcmem__depot_void(struct zcmem__region *region) {
+  struct zcmem__depot *depot = region->depot;
+  depot->granted = 0;
+  depot->held = 0;
+  depot->top = 0;
+  depot->unused = 0;
+  depot->bundle_next = 1;
+  depot->seized = zcmem__atomic_acquire(region->shared->seized);
+}
+
 struct zcmem__bundle *zcmem__depot_top(struct zcmem__depot *depot) {
   return depot->top == 0 ? NULL : &depot->bundles[depot->top];
 }
@@ -107,7 +129,7 @@ uint32_t zcmem__depot_give_back(struct zcmem__region *region, uint32_t most) {
   uint32_t given = 0;
   while (given < most && (top = zcmem__depot_top(region->depot)) != NULL) {
     uint32_t size;
-    zcmem__depot_release(region, zcmem__bundle_pop(region->depot, top, &size).id);
+    zcmem__depot_redeem(region, zcmem__bundle_pop(region->depot, top, &size));
     given++;
     if (top->count == 0) {
       zcmem__depot_drop(region->depot);
@@ -119,6 +141,7 @@ uint32_t zcmem__depot_give_back(struct zcmem__region *region, uint32_t most) {
 uint32_t zcmem__depot_room(const struct zcmem__region *region) {
   const struct zcmem__depot *depot = region->depot;
   uint64_t taken = (uint64_t)depot->granted + depot->held;
+  taken += region->shared == NULL ? 0 : zcmem__seize_others(region->shared);
   uint64_t limit = depot->limit, unused = region->heap->free_quanta + taken;
   limit = limit < unused / 4u ? limit : unused / 4u;
   return taken < limit ? (uint32_t)(limit - taken) : 0;

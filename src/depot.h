@@ -8,13 +8,17 @@
 
 #include "heap_impl.h"
 #include "region.h"
+#include "seize.h"
 
 /* Blocks of up to so many quanta are cached: 64 KiB at 128 bytes. */
 #define ZCMEM__CLASSES 512u
 
 struct zcmem__magazines;
 
-/* A cached block: where it starts, in quanta, and its descriptor. */
+/*
+ * A cached block: where it starts, in quanta, and its descriptor. In a region that processes share `start` is instead
+ * the generation that it had when it came here, with its owner: whoever takes the block meanwhile makes it another one.
+ */
 struct zcmem__ticket {
   uint32_t start;
   uint32_t id;
@@ -36,6 +40,7 @@ struct zcmem__depot {
   uint32_t limit;               /* quanta that may be cached, over all */
   uint32_t granted;             /* allowances given */
   uint32_t held;                /* quanta in bundles */
+  uint32_t seized;              /* as zcmem__shared.seized was when what is kept here was granted */
   uint32_t wanted;              /* calls until it is forgotten that a thread looked for a bundle */
   uint64_t *hints;              /* start of a block -> descriptor, see zcmem__hint_bucket */
   uint32_t hint_shift;
@@ -75,6 +80,40 @@ void zcmem__depot_forget(struct zcmem__depot *depot, uint32_t start);
 
 /* Gives a cached block, which nobody has a ticket of any more, back to the heap. */
 void zcmem__depot_release(struct zcmem__region *region, uint32_t id);
+
+/* The same with the block of a ticket, unless another process has seized it. */
+void zcmem__depot_redeem_shared(struct zcmem__region *region, struct zcmem__ticket ticket);
+
+ZCMEM__INLINE void zcmem__depot_redeem(struct zcmem__region *region, struct zcmem__ticket ticket) {
+  if (ZCMEM__LIKELY(region->shared == NULL)) {
+    zcmem__depot_release(region, ticket.id);
+  } else {
+    zcmem__depot_redeem_shared(region, ticket);
+  }
+}
+
+/* What a ticket for a cached block says beside its descriptor. */
+ZCMEM__INLINE uint32_t zcmem__depot_mark(const struct zcmem__region *region, const struct zcmem__block *block) {
+  return region->shared == NULL ? block->start : ZCMEM__GET(block->generation);
+}
+
+/* Nothing is kept any more, and nothing may be, in the depot itself: other processes have seized it. */
+void zcmem__depot_void(struct zcmem__region *region);
+
+/* Tells other processes what is kept, unless it has been seized. */
+ZCMEM__INLINE void zcmem__depot_tell(const struct zcmem__region *region) {
+  const struct zcmem__depot *depot = region->depot;
+  if (ZCMEM__UNLIKELY(region->shared != NULL) && zcmem__atomic_acquire(region->shared->seized) == depot->seized) {
+    zcmem__seize_tell(region->shared, depot->granted + depot->held, depot->threads);
+  }
+}
+
+/* Threads that share what may be kept; those of this process may not be told yet. */
+ZCMEM__INLINE uint32_t zcmem__depot_threads(const struct zcmem__region *region) {
+  const uint32_t own = region->depot->threads;
+  const uint32_t all = ZCMEM__LIKELY(region->shared == NULL) ? own : zcmem__seize_threads(region->shared);
+  return all < own ? own : all;
+}
 
 /* The bundle that came last, which is to be emptied and then dropped; NULL: there is none. */
 struct zcmem__bundle *zcmem__depot_top(struct zcmem__depot *depot);

@@ -9,16 +9,16 @@
 /* ------------------------------------------------------------------------------------------- split and merge -- */
 
 /*
- * Makes the whole of a block that is in no bin, `quanta` from `start` on, a live one for `size` bytes. Its links are
- * right already.
+ * Makes the whole of a block that is in no bin, `quanta` from `start` on, a live one for `size` bytes, or with `use`
+ * CACHED one that nobody has. Its links are right already.
  */
 ZCMEM__HOT void make_live(struct zcmem_heap *heap, struct zcmem__block *block, uint32_t id, uint32_t start,
-                          uint32_t quanta, hal_size_t size) {
+                          uint32_t quanta, hal_size_t size, uint32_t use) {
   uint32_t slack = (uint32_t)(zcmem__heap_bytes_of(heap, quanta) - size);
   ZCMEM__PUT(block->slack, slack);
   ZCMEM__PUT(block->tag, 0u);
   ZCMEM__PUT(block->generation, ((ZCMEM__GET(block->generation) + 1u) & ZCMEM__GENERATION) | heap->owner);
-  ZCMEM__PUT_LAST(block->use, ZCMEM__LIVE);
+  ZCMEM__PUT_LAST(block->use, use);
   heap->slack += slack;
   heap->free_quanta -= quanta;
   heap->live++;
@@ -31,14 +31,14 @@ ZCMEM__HOT void make_live(struct zcmem_heap *heap, struct zcmem__block *block, u
  *   [ ------- free ------- ]  =>  [ made ][ -- free -- ]     the rest keeps its descriptor and, if it can, its bin
  *   [ free ]                  =>  [ made ]                   nothing left: the block itself is handed out
  */
-ZCMEM__HOT uint32_t carve(struct zcmem_heap *heap, uint32_t id, uint32_t need, hal_size_t size) {
+ZCMEM__HOT uint32_t carve(struct zcmem_heap *heap, uint32_t id, uint32_t need, hal_size_t size, uint32_t use) {
   struct zcmem__block *block = zcmem__block(heap, id);
   uint32_t before = block->size, start = block->start;
   if (before == need) {
     zcmem__heap_hole_remove(heap, block, before);
     heap->free_blocks--;
     zcmem__heap_link_neighbours(heap, block, id, false);
-    make_live(heap, block, id, start, need, size);
+    make_live(heap, block, id, start, need, size, use);
     return id;
   }
   uint32_t made_id = zcmem__heap_take_descriptor(heap);
@@ -52,7 +52,7 @@ ZCMEM__HOT uint32_t carve(struct zcmem_heap *heap, uint32_t id, uint32_t need, h
   ZCMEM__PUT(block->size, before - need);
   ZCMEM__PUT(block->prev, zcmem__link_to(made_id, false));
   zcmem__heap_hole_resize(heap, block, id, before, before - need);
-  make_live(heap, made, made_id, start, need, size);
+  make_live(heap, made, made_id, start, need, size, use);
   return made_id;
 }
 
@@ -170,11 +170,12 @@ static ZCMEM__NOINLINE enum zcmem_status take_aligned(struct zcmem_heap *heap, h
   if (gap != 0) {
     id = split_free(heap, id, gap);
   }
-  *taken = carve(heap, id, need, size);
+  *taken = carve(heap, id, need, size, ZCMEM__LIVE);
   return ZCMEM_OK;
 }
 
-ZCMEM__HOT enum zcmem_status take(struct zcmem_heap *heap, hal_size_t size, hal_size_t align, uint32_t *taken) {
+ZCMEM__HOT enum zcmem_status take(struct zcmem_heap *heap, hal_size_t size, hal_size_t align, uint32_t use,
+                                  uint32_t *taken) {
   if (ZCMEM__UNLIKELY(!zcmem__bits_power_of_two(align))) {
     return ZCMEM_EINVAL;
   }
@@ -195,12 +196,16 @@ ZCMEM__HOT enum zcmem_status take(struct zcmem_heap *heap, hal_size_t size, hal_
       return zcmem__heap_no_room(heap, need);
     }
   }
-  *taken = carve(heap, id, need, size);
+  *taken = carve(heap, id, need, size, use);
   return ZCMEM_OK;
 }
 
 enum zcmem_status zcmem__heap_take(struct zcmem_heap *heap, hal_size_t size, hal_size_t align, uint32_t *id) {
-  return take(heap, size, align, id);
+  return take(heap, size, align, ZCMEM__LIVE, id);
+}
+
+enum zcmem_status zcmem__heap_take_cached(struct zcmem_heap *heap, uint32_t quanta, uint32_t *id) {
+  return take(heap, zcmem__heap_bytes_of(heap, quanta), 1, ZCMEM__CACHED, id);
 }
 
 enum zcmem_status zcmem_heap_alloc(struct zcmem_heap *heap, hal_size_t size, hal_size_t align, hal_addr_t *addr) {
@@ -208,7 +213,7 @@ enum zcmem_status zcmem_heap_alloc(struct zcmem_heap *heap, hal_size_t size, hal
   if (ZCMEM__UNLIKELY(heap == NULL || addr == NULL)) {
     return ZCMEM_EINVAL;
   }
-  enum zcmem_status status = take(heap, size, align, &id);
+  enum zcmem_status status = take(heap, size, align, ZCMEM__LIVE, &id);
   if (ZCMEM__LIKELY(status == ZCMEM_OK)) {
     *addr = zcmem__heap_addr(heap, zcmem__block(heap, id)->start);
   }
@@ -235,7 +240,7 @@ enum zcmem_status zcmem_heap_free(struct zcmem_heap *heap, hal_addr_t addr) {
 
 #if UINTPTR_MAX > UINT32_MAX
 enum zcmem_status zcmem__heap_free_own(struct zcmem_heap *heap, hal_addr_t addr) {
-  return free_block(heap, addr, heap->shared != ZCMEM__SHARED_MANY);
+  return free_block(heap, addr, heap->shared < ZCMEM__SHARED_MANY);
 }
 #endif
 
@@ -260,7 +265,7 @@ enum zcmem_status zcmem_heap_reserve(struct zcmem_heap *heap, hal_addr_t at, hal
   if (gap != 0) {
     id = split_free(heap, id, gap);
   }
-  (void)carve(heap, id, need, size);
+  (void)carve(heap, id, need, size, ZCMEM__LIVE);
   return ZCMEM_OK;
 }
 

@@ -30,7 +30,7 @@ static bool check_header(struct zcmem__checker *check, size_t bytes) {
   if (heap->undo_id != ZCMEM__NIL) {
     return zcmem__check_fail(check, "I1: a resize was interrupted: zcmem_heap_repair undoes it");
   }
-  return (heap->shared <= ZCMEM__SHARED_MANY && (heap->owner & ZCMEM__GENERATION) == 0) ||
+  return (heap->shared <= ZCMEM__SHARED_PROCESSES && (heap->owner & ZCMEM__GENERATION) == 0) ||
          zcmem__check_fail(check, "I1: a reserved field is not 0");
 }
 
@@ -38,6 +38,9 @@ static bool check_header(struct zcmem__checker *check, size_t bytes) {
  * block of no bytes. */
 static bool check_live(struct zcmem__checker *check, const struct zcmem__block *block, uint64_t *slack) {
   uint32_t use = ZCMEM__GET(block->use); /* transfers may come and go meanwhile */
+  if (use == ZCMEM__TAKEN && check->heap->shared == ZCMEM__SHARED_PROCESSES) {
+    return true;
+  }
   if (use == ZCMEM__CACHED) {
     return check->heap->shared != ZCMEM__SHARED_NOT ||
            zcmem__check_fail(check, "I4: a cached block in a heap without magazines");
@@ -97,8 +100,8 @@ static bool check_chain(struct zcmem__checker *check) {
   if (at != heap->at.quanta || link != ZCMEM__NIL || sentinel->prev != before) {
     return zcmem__check_fail(check, "I2: the chain does not end where the heap ends");
   }
-  return (free_quanta == heap->free_quanta && slack == heap->slack && check->free_blocks == heap->free_blocks &&
-          check->blocks - check->free_blocks == heap->live) ||
+  return (free_quanta == heap->free_quanta && (slack == heap->slack || heap->shared == ZCMEM__SHARED_PROCESSES) &&
+          check->free_blocks == heap->free_blocks && check->blocks - check->free_blocks == heap->live) ||
          zcmem__check_fail(check, "I9: a counter differs from what it counts");
 }
 

@@ -92,10 +92,16 @@ ZCMEM__INLINE uint32_t zcmem__generation_after(uint32_t generation) {
 #define ZCMEM__PIN 0x4u          /* one pin: 15 bits for their count */
 #define ZCMEM__TRANSFER 0x20000u /* one transfer: 15 bits, too */
 #define ZCMEM__USE_MASK 0x7fffu
-#define ZCMEM__CACHED ZCMEM__PIN /* of state unused, though in the chain: kept in a magazine, live for nobody */
+#define ZCMEM__CACHED ZCMEM__PIN       /* of state unused, though in the chain: kept in a magazine, live for nobody */
+#define ZCMEM__TAKEN (2u * ZCMEM__PIN) /* the same, and on its way out: nobody else may take it (seize.h) */
 
 ZCMEM__INLINE enum zcmem__state zcmem__block_state(const struct zcmem__block *block) {
   return (enum zcmem__state)(ZCMEM__GET(block->use) & ZCMEM__STATE);
+}
+
+/* Whether `use` is that of a block which is neither free nor anybody's. */
+ZCMEM__INLINE bool zcmem__use_cached(uint32_t use) {
+  return use == ZCMEM__CACHED || use == ZCMEM__TAKEN;
 }
 
 #define ZCMEM__PAGE 8u /* entries of a page of a wide bin */
@@ -155,11 +161,13 @@ struct zcmem__layout {
 
 /*
  * Threads make LIVE blocks CACHED without the lock (magazine.h), so `use` changes by compare-and-swap. While there is
- * but one such thread, its own frees need none when they take the lock.
+ * but one such thread, its own frees need none when they take the lock. PROCESSES: other processes do so, too, and the
+ * sum of slack is made when somebody asks for it.
  */
 #define ZCMEM__SHARED_NOT 0u
 #define ZCMEM__SHARED_ONE 1u
 #define ZCMEM__SHARED_MANY 2u
+#define ZCMEM__SHARED_PROCESSES 3u
 
 /*
  * In `undo_id`. HELD: other threads may use the block meanwhile, so a transfer keeps them away, if the generation is

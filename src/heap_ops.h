@@ -81,6 +81,12 @@ ZCMEM__HOT bool zcmem__heap_rest_quick(const struct zcmem__index_quick *quick, u
 uint32_t zcmem__heap_list(const struct zcmem_heap *heap, hal_addr_t from, struct zcmem_block_info *infos,
                           uint8_t *owners, uint32_t most);
 
+/*
+ * Sums up the slack of all live blocks, where it is not kept up to date (ZCMEM__SHARED_PROCESSES); of what magazines
+ * keep all is slack.
+ */
+void zcmem__heap_count_slack(struct zcmem_heap *heap);
+
 /* Bytes that are not free. */
 ZCMEM__INLINE hal_size_t zcmem__heap_in_use(const struct zcmem_heap *heap) {
   return zcmem__heap_bytes_of(heap, heap->at.quanta - heap->free_quanta);
@@ -88,6 +94,9 @@ ZCMEM__INLINE hal_size_t zcmem__heap_in_use(const struct zcmem_heap *heap) {
 
 /* As zcmem_heap_alloc; the answer is the descriptor. */
 enum zcmem_status zcmem__heap_take(struct zcmem_heap *heap, hal_size_t size, hal_size_t align, uint32_t *id);
+
+/* The same of a block for a magazine: CACHED with the store that makes it, so that it never was anybody's. */
+enum zcmem_status zcmem__heap_take_cached(struct zcmem_heap *heap, uint32_t quanta, uint32_t *id);
 
 /*
  * As zcmem_heap_free, of a thread that frees without the lock, too: while no other one does (ZCMEM__SHARED_ONE) it need

@@ -61,10 +61,10 @@ static bool repair_header(struct repair *r, size_t bytes, const struct zcmem_hea
     heap->at = layout;
     heap->magic = ZCMEM__MAGIC;
   }
-  if (!damaged && (!is_mark(heap) || heap->shared > ZCMEM__SHARED_MANY)) {
+  if (!damaged && (!is_mark(heap) || heap->shared > ZCMEM__SHARED_PROCESSES)) {
     return false;
   }
-  if (heap->shared > ZCMEM__SHARED_MANY) {
+  if (heap->shared > ZCMEM__SHARED_PROCESSES) {
     heap->shared = ZCMEM__SHARED_MANY;
   }
   heap->owner = 0;
@@ -76,7 +76,7 @@ static bool repair_header(struct repair *r, size_t bytes, const struct zcmem_hea
 
 static bool is_occupied(const struct zcmem__block *block) {
   uint32_t use = ZCMEM__GET(block->use), state = use & ZCMEM__STATE;
-  return state == ZCMEM__LIVE || state == ZCMEM__ZOMBIE || use == ZCMEM__CACHED;
+  return state == ZCMEM__LIVE || state == ZCMEM__ZOMBIE || zcmem__use_cached(use);
 }
 
 /* A resize that did not come to its end never began. */
@@ -109,7 +109,8 @@ static bool is_wrong(const struct repair *r, const struct zcmem__block *block) {
     return true;
   }
   /* What a magazine hands out may be larger than it was asked for; what it keeps has no slack. */
-  return use == ZCMEM__CACHED                   ? r->heap->shared == ZCMEM__SHARED_NOT
+  return use == ZCMEM__TAKEN                    ? r->heap->shared != ZCMEM__SHARED_PROCESSES
+         : use == ZCMEM__CACHED                 ? r->heap->shared == ZCMEM__SHARED_NOT
          : r->heap->shared != ZCMEM__SHARED_NOT ? block->slack > zcmem__heap_bytes_of(r->heap, block->size)
                                                 : block->slack > zcmem__heap_bytes_of(r->heap, 1) - (block->size != 1u);
 }
@@ -172,7 +173,7 @@ static void sort(struct repair *r) {
 /* What becomes of the block's `use`. */
 static uint32_t settled(struct repair *r, uint32_t id, uint32_t use) {
   const bool abandoned = (r->flags & ZCMEM_REPAIR_ABANDONED) != 0;
-  if (use == ZCMEM__CACHED) {
+  if (zcmem__use_cached(use)) {
     r->done.cached += abandoned ? 1u : 0u;
     return abandoned ? ZCMEM__UNUSED : use;
   }
@@ -314,7 +315,7 @@ static void enter_blocks(struct repair *r) {
       zcmem__heap_hole_insert(heap, block, id, block->size);
     } else {
       heap->live++;
-      heap->slack += ZCMEM__GET(block->use) == ZCMEM__CACHED ? 0 : block->slack;
+      heap->slack += zcmem__use_cached(ZCMEM__GET(block->use)) ? 0 : block->slack;
       zcmem__index_add(heap, id, block->start);
     }
     link = block->next;

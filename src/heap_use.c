@@ -82,6 +82,21 @@ enum zcmem_status zcmem_heap_walk(const struct zcmem_heap *heap,
   return ZCMEM_OK;
 }
 
+void zcmem__heap_count_slack(struct zcmem_heap *heap) {
+  uint64_t slack = 0;
+  if (heap->shared != ZCMEM__SHARED_PROCESSES) {
+    return;
+  }
+  for (uint32_t id = next_of(heap, ZCMEM__NIL); id != ZCMEM__NIL; id = next_of(heap, id)) {
+    const struct zcmem__block *block = zcmem__block_const(heap, id);
+    const uint32_t use = ZCMEM__GET(block->use);
+    slack += zcmem__use_cached(use) ? zcmem__heap_bytes_of(heap, block->size)
+             : use == ZCMEM__FREE   ? 0
+                                    : ZCMEM__GET(block->slack);
+  }
+  heap->slack = slack;
+}
+
 uint32_t zcmem__heap_list(const struct zcmem_heap *heap, hal_addr_t from, struct zcmem_block_info *infos,
                           uint8_t *owners, uint32_t most) {
   uint32_t id = holder(heap, from), count = 0;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "keep.h"
 #include "context_impl.h"
+#include "seize.h"
 #include "thread.h"
 #include <string.h>
 
@@ -10,6 +11,17 @@
 
 bool zcmem__keep_valid(const struct zcmem_region_config *config) {
   return config->magazine_share <= SHARE_MOST || config->magazine_share == ZCMEM_MAGAZINE_NONE;
+}
+
+/* What other processes keep: given back, if that is to be, and no slack. */
+static void settle_others(struct zcmem__region *region, bool give_back) {
+  if (region->shared == NULL || !give_back) {
+    return;
+  }
+  zcmem__atomic_change(&region->version);
+  (void)zcmem__seize_all(region->shared);
+  zcmem__atomic_changed(&region->version);
+  zcmem__heap_count_slack(region->heap);
 }
 
 #ifdef ZCMEM__MAGAZINES
@@ -98,7 +110,8 @@ void zcmem__keep_init(const struct zcmem_hal *hal, struct zcmem__region *region,
   depot = own != NULL ? own : depot;
   if (depot != NULL) {
 #ifdef ZCMEM__THREAD_MAGAZINES
-    region->serial = wanted(hal) ? zcmem__thread_serial() : 0;
+    uint64_t *serial = region->shared == NULL ? &region->serial : &region->shared->serial;
+    *serial = wanted(hal) ? zcmem__thread_serial() : 0;
 #else
     (void)hal;
 #endif
@@ -126,11 +139,15 @@ uint64_t zcmem__keep_destroy(struct zcmem_hal *hal, struct zcmem__region *region
 }
 
 enum zcmem_status zcmem__keep_settle(struct zcmem__region *region, bool give_back) {
+  settle_others(region, give_back);
   if (region->depot == NULL) {
     return ZCMEM_OK;
   }
   zcmem__magazines_revoke(region);
-  while (give_back) {
+  if (region->shared != NULL && zcmem__atomic_acquire(region->shared->seized) != region->depot->seized) {
+    zcmem__magazines_forget(region);
+  }
+  while (give_back && region->shared == NULL) {
     zcmem__atomic_change(&region->version);
     give_back = zcmem__magazines_drain(region, STEP) == STEP;
     zcmem__atomic_changed(&region->version);
@@ -200,8 +217,7 @@ uint64_t zcmem__keep_destroy(struct zcmem_hal *hal, struct zcmem__region *region
 }
 
 enum zcmem_status zcmem__keep_settle(struct zcmem__region *region, bool give_back) {
-  (void)region;
-  (void)give_back;
+  settle_others(region, give_back);
   return ZCMEM_OK;
 }
 

@@ -4,6 +4,7 @@
 #ifdef ZCMEM__MAGAZINES
 #include "heap_ops.h"
 #include "heap_parts.h"
+#include <string.h>
 
 /* Blocks that a call that takes the lock gives back at most, of a size that is not asked for any more; */
 #define CLOCK_BLOCKS 2u
@@ -47,12 +48,44 @@ void zcmem__magazines_init(struct zcmem__magazines *magazines, struct zcmem__reg
   magazines->quantum_shift = region->heap->at.quantum_shift;
   magazines->next_rest = REST_LEAST;
   magazines->owner = owner;
+  magazines->shared = region->shared != NULL;
+  magazines->seized = region->depot->seized;
   magazines->tickets = zcmem__magazines_tickets(most);
   for (uint32_t size = 1, first = 0; size <= ZCMEM__CLASSES; size++) {
     struct zcmem__magazine *magazine = &magazines->of[size];
     magazine->first = (uint16_t)first;
     magazine->most = (uint8_t)(size <= ZCMEM__SMALL ? ZCMEM__MAGAZINE_MOST_SMALL(most) : most);
     first += magazine->most;
+  }
+}
+
+/* --------------------------------------------------------------------------------------------- other processes -- */
+
+static void void_tickets(struct zcmem__magazines *magazines, uint32_t seized) {
+  for (uint32_t size = 1; size <= ZCMEM__CLASSES; size++) {
+    magazines->of[size].count = 0;
+  }
+  memset(magazines->stocked, 0, sizeof magazines->stocked);
+  magazines->room = 0;
+  magazines->allowance = 0;
+  magazines->seized = seized;
+}
+
+void zcmem__magazines_forget(struct zcmem__region *region) {
+  zcmem__depot_void(region);
+  for (struct zcmem__magazines *at = region->depot->all; at != NULL; at = at->next) {
+    void_tickets(at, region->depot->seized);
+  }
+}
+
+void zcmem__magazines_begin_shared(struct zcmem__region *region, struct zcmem__magazines *magazines) {
+  if (ZCMEM__UNLIKELY(zcmem__atomic_acquire(region->shared->seized) != region->depot->seized)) {
+    zcmem__magazines_revoke(region);
+    zcmem__magazines_forget(region);
+    zcmem__magazines_restore(region);
+  }
+  if (magazines != NULL) {
+    magazines->own = region->heap->owner;
   }
 }
 
@@ -72,6 +105,16 @@ static uint32_t first_stocked(const struct zcmem__magazines *magazines, uint32_t
   return bits == 0 ? 0 : 64u * word + zcmem__bits_low64(bits);
 }
 
+static ZCMEM__NOINLINE bool pop_shared(struct zcmem__magazines *magazines, uint32_t need, hal_size_t size,
+                                       hal_addr_t *addr) {
+  return zcmem__magazines_pop_shared(magazines, need, size, addr);
+}
+
+ZCMEM__INLINE bool pop(struct zcmem__magazines *magazines, uint32_t need, hal_size_t size, hal_addr_t *addr) {
+  return ZCMEM__UNLIKELY(magazines->shared) ? pop_shared(magazines, need, size, addr)
+                                            : zcmem__magazines_pop(magazines, need, size, addr);
+}
+
 bool zcmem__magazines_pop_larger(struct zcmem__magazines *magazines, uint32_t need, hal_size_t size, hal_addr_t *addr) {
   uint32_t most = magazines->quantum_shift > 25u ? need : need + need / 8u; /* slack has 32 bits */
   unstock(magazines, need);
@@ -79,11 +122,7 @@ bool zcmem__magazines_pop_larger(struct zcmem__magazines *magazines, uint32_t ne
     return false;
   }
   for (uint32_t found = need; (found = first_stocked(magazines, found + 1u)) != 0 && found <= most;) {
-    struct zcmem__magazine *magazine = &magazines->of[found];
-    if (magazine->count > 0) {
-      magazine->used |= ZCMEM__USED_POP;
-      magazines->allocations++;
-      *addr = zcmem__magazines_hand_out(magazines, zcmem__magazine_pop(magazines, magazine), found, size);
+    if (pop(magazines, found, size, addr)) {
       return true;
     }
     unstock(magazines, found);
@@ -104,18 +143,15 @@ static void grant(struct zcmem__region *region, struct zcmem__magazines *magazin
 }
 
 /* What each thread may have at most, so that there is as much for the next one. */
-static uint32_t fair(const struct zcmem__depot *depot) {
-  return depot->limit / depot->threads;
+static uint32_t fair(const struct zcmem__region *region) {
+  return region->depot->limit / zcmem__depot_threads(region);
 }
 
-/* Whether `size` quanta more may be kept; the allowance is raised for it if need be. */
-static bool may_hold(struct zcmem__region *region, struct zcmem__magazines *magazines, uint32_t size) {
+/* Raises the allowance so that there is room for `size` quanta, which there is not; false: it may not be. */
+static bool make_allowance(struct zcmem__region *region, struct zcmem__magazines *magazines, uint32_t size) {
   const struct zcmem__depot *depot = region->depot;
-  if (size <= magazines->room) {
-    return true;
-  }
   uint32_t missing = size - magazines->room, left = zcmem__depot_room(region);
-  uint32_t mine = fair(depot) > magazines->allowance ? fair(depot) - magazines->allowance : 0;
+  uint32_t mine = fair(region) > magazines->allowance ? fair(region) - magazines->allowance : 0;
   left = left < mine ? left : mine;
   uint32_t more = missing > portion(depot) ? missing : portion(depot);
   more = more > left ? left : more;
@@ -124,6 +160,11 @@ static bool may_hold(struct zcmem__region *region, struct zcmem__magazines *maga
   }
   grant(region, magazines, more);
   return true;
+}
+
+/* Whether `size` quanta more may be kept. */
+ZCMEM__INLINE bool may_hold(struct zcmem__region *region, struct zcmem__magazines *magazines, uint32_t size) {
+  return ZCMEM__LIKELY(size <= magazines->room) || make_allowance(region, magazines, size);
 }
 
 /* Gives up allowance that has not been needed, but for `keep` quanta. */
@@ -139,9 +180,9 @@ static void trim(struct zcmem__region *region, struct zcmem__magazines *magazine
 /* ------------------------------------------------------------------------------------------- back to the heap -- */
 
 static void drop(struct zcmem__region *region, struct zcmem__magazines *magazines, uint32_t size) {
-  uint32_t id = zcmem__magazine_pop(magazines, &magazines->of[size]).id;
+  struct zcmem__ticket ticket = zcmem__magazine_pop(magazines, &magazines->of[size]);
   magazines->room += size;
-  zcmem__depot_release(region, id);
+  zcmem__depot_redeem(region, ticket);
 }
 
 /* Begins where it left off, so that all sizes have their turn. */
@@ -159,6 +200,7 @@ uint32_t zcmem__magazines_empty(struct zcmem__region *region, struct zcmem__maga
     }
   }
   trim(region, magazines, 0);
+  zcmem__depot_tell(region);
   return count;
 }
 
@@ -209,7 +251,7 @@ static void tick(struct zcmem__region *region, struct zcmem__magazines *magazine
   } else {
     (void)zcmem__depot_give_back(region, CLOCK_BLOCKS);
   }
-  if (magazines->allowance > fair(region->depot)) { /* others came since */
+  if (magazines->allowance > fair(region)) { /* others came since */
     (void)zcmem__magazines_empty(region, magazines, CLOCK_BLOCKS);
   }
 }
@@ -219,7 +261,7 @@ static void tick(struct zcmem__region *region, struct zcmem__magazines *magazine
 /* Adds to what the trial comes to. */
 static void count(struct zcmem__magazines *magazines, uint32_t slow) {
   magazines->slow += slow;
-  if (magazines->slow < (magazines->region->depot->threads > 1 ? TRIAL_SHARED : TRIAL)) {
+  if (magazines->slow < (zcmem__depot_threads(magazines->region) > 1 ? TRIAL_SHARED : TRIAL)) {
     return;
   }
   if ((magazines->allocations - magazines->quick + magazines->given) * TRIAL_GAIN < magazines->slow) {
@@ -262,13 +304,11 @@ static bool give_way(struct zcmem__region *region, struct zcmem__magazines *maga
 static void stock_up(struct zcmem__region *region, struct zcmem__magazines *magazines, uint32_t size) {
   struct zcmem__magazine *magazine = &magazines->of[size];
   uint32_t count = magazine->missed - 1u < STOCK_BLOCKS ? magazine->missed - 1u : STOCK_BLOCKS, id;
-  hal_size_t bytes = zcmem__heap_bytes_of(region->heap, size);
   while (count-- > 0 && may_hold(region, magazines, size) &&
-         zcmem__heap_take(region->heap, bytes, 1, &id) == ZCMEM_OK) {
-    struct zcmem__block *block = zcmem__block(region->heap, id);
-    ZCMEM__PUT(block->use, ZCMEM__CACHED);
+         zcmem__heap_take_cached(region->heap, size, &id) == ZCMEM_OK) {
+    const struct zcmem__block *block = zcmem__block(region->heap, id);
     zcmem__depot_hint(region->depot, block->start, id);
-    zcmem__magazines_push(magazines, block->start, id, size);
+    zcmem__magazines_push(magazines, zcmem__depot_mark(region, block), id, size);
     magazines->slow += TRIAL_GAIN; /* when it is handed out that is no gain */
   }
 }
@@ -295,21 +335,21 @@ static void load(struct zcmem__region *region, struct zcmem__magazines *magazine
       grant(region, magazines, size);
       zcmem__magazines_push(magazines, ticket.start, ticket.id, size);
     } else {
-      zcmem__depot_release(region, ticket.id);
+      zcmem__depot_redeem(region, ticket);
     }
   }
   zcmem__depot_drop(region->depot);
 }
 
-enum zcmem_status zcmem__magazines_refill(struct zcmem__region *region, struct zcmem__magazines *magazines,
-                                          uint32_t need, hal_size_t size, hal_addr_t *addr) {
+static enum zcmem_status refill(struct zcmem__region *region, struct zcmem__magazines *magazines, uint32_t need,
+                                hal_size_t size, hal_addr_t *addr) {
   struct zcmem__magazine *magazine = &magazines->of[need];
   uint32_t id;
   bool open = zcmem__atomic_acquire(&region->revoked) == 0 && !give_way(region, magazines);
   if (open) {
     tick(region, magazines);
     load(region, magazines);
-    if (zcmem__magazines_pop(magazines, need, size, addr) || zcmem__magazines_pop_larger(magazines, need, size, addr)) {
+    if (pop(magazines, need, size, addr) || zcmem__magazines_pop_larger(magazines, need, size, addr)) {
       magazines->allocations--; /* as all calls with the lock it is counted in the region's figures */
       return ZCMEM_OK;
     }
@@ -327,6 +367,13 @@ enum zcmem_status zcmem__magazines_refill(struct zcmem__region *region, struct z
     magazine->missed = (uint8_t)(magazine->missed + (magazine->missed <= STOCK_BLOCKS));
     stock_up(region, magazines, need);
   }
+  return status;
+}
+
+enum zcmem_status zcmem__magazines_refill(struct zcmem__region *region, struct zcmem__magazines *magazines,
+                                          uint32_t need, hal_size_t size, hal_addr_t *addr) {
+  enum zcmem_status status = refill(region, magazines, need, size, addr);
+  zcmem__depot_tell(region);
   return status;
 }
 
@@ -400,12 +447,18 @@ static void keep(struct zcmem__region *region, struct zcmem__magazines *magazine
     make_room(region, magazines, size);
     if (magazine->count < magazine->most && may_hold(region, magazines, size)) {
       zcmem__depot_hint(region->depot, block->start, id); /* for want of it we may be here */
-      zcmem__magazines_push(magazines, block->start, id, size);
+      zcmem__magazines_push(magazines, zcmem__depot_mark(region, block), id, size);
       return;
     }
   }
   count(magazines, TRIAL_RELEASED);
   zcmem__depot_release(region, id);
+}
+
+static bool claim(const struct zcmem__magazines *magazines, struct zcmem__block *block, uint32_t start, uint64_t life) {
+  uint32_t claimed;
+  return magazines->shared ? zcmem__block_claim_shared(magazines, block, start, life, &claimed)
+                           : zcmem__block_claim(block, start, life);
 }
 
 /* While the lock is held nothing but a claim, and uses, can change `use`, so the loop ends. */
@@ -419,7 +472,7 @@ enum zcmem_status zcmem__magazines_spill(struct zcmem__region *region, struct zc
     if (zcmem__life_use(life) != ZCMEM__LIVE) {
       return (zcmem__life_use(life) & ZCMEM__STATE) == ZCMEM__LIVE ? ZCMEM_EBUSY : ZCMEM_ENOENT;
     }
-  } while (!zcmem__block_claim(block, start, life));
+  } while (!claim(magazines, block, start, life));
   region->heap->slack -= block->slack;
   if (zcmem__atomic_acquire(&region->revoked) == 0 && block->size <= ZCMEM__CLASSES) {
     keep(region, magazines, id);
@@ -427,6 +480,7 @@ enum zcmem_status zcmem__magazines_spill(struct zcmem__region *region, struct zc
     count(magazines, TRIAL_OTHER);
     zcmem__depot_release(region, id);
   }
+  zcmem__depot_tell(region);
   return ZCMEM_OK;
 }
 

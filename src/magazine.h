@@ -63,6 +63,8 @@ struct zcmem__magazines {
   bool alone;         /* no other thread changes `use` of any block: region->lone is the owner */
   bool emptied;       /* these rest, and nothing is in them: only the thread itself ever looks at this and `resting` */
   bool generous;      /* space is not short: a block may be handed out that is larger than asked for */
+  bool shared;        /* processes share the region */
+  uint32_t own;       /* then: this process, as the owner in a generation */
   /* What has happened here since the figures were last settled: to be added to the heap's and the region's. */
   _Alignas(64) uint64_t slack;
   uint64_t allocations;
@@ -70,6 +72,7 @@ struct zcmem__magazines {
   uint64_t stocked[ZCMEM__CLASSES / 64u + 1u]; /* bit s: there are blocks of s quanta, or there were */
   const void *owner;             /* a thread, by its zcmem__self, or a context; NULL: a thread that has ended */
   struct zcmem__magazines *next; /* in the region's list */
+  uint32_t seized;               /* as the depot's: what is newer voids all that is here */
   struct zcmem_context *context; /* whose they are, in memory of its own; NULL: a thread's, from the HAL's allocator */
   uint32_t tickets;
   uint32_t clock;
@@ -174,6 +177,14 @@ ZCMEM__INLINE uint32_t zcmem__life_use(uint64_t life) {
   return parts.use;
 }
 
+ZCMEM__INLINE uint32_t zcmem__life_generation(uint64_t life) {
+  struct zcmem__life {
+    uint32_t use, generation;
+  } parts;
+  __builtin_memcpy(&parts, &life, sizeof parts);
+  return parts.generation;
+}
+
 ZCMEM__INLINE uint64_t zcmem__life_with(uint64_t life, uint32_t use) {
   struct zcmem__life {
     uint32_t use, generation;
@@ -217,6 +228,45 @@ ZCMEM__INLINE hal_addr_t zcmem__magazines_hand_out(struct zcmem__magazines *maga
   return addr;
 }
 
+/* `use` and generation as one word. */
+ZCMEM__INLINE uint64_t zcmem__life_of(uint32_t use, uint32_t generation) {
+  return zcmem__life_with((uint64_t)generation << 32 | generation, use); /* in whichever half */
+}
+
+/*
+ * As zcmem__block_claim, in a region that processes share: the block becomes this process's. *claimed is the generation
+ * that it has now. Who has claimed without the lock looks at zcmem__shared.seized after it.
+ */
+ZCMEM__INLINE bool zcmem__block_claim_shared(const struct zcmem__magazines *magazines, struct zcmem__block *block,
+                                             uint32_t start, uint64_t life, uint32_t *claimed) {
+  *claimed = (zcmem__life_generation(life) & ZCMEM__GENERATION) | magazines->own;
+  return ZCMEM__GET(block->start) == start &&
+         __atomic_compare_exchange_n(zcmem__block_life(block), &life, zcmem__life_of(ZCMEM__CACHED, *claimed), false,
+                                     __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+}
+
+/*
+ * As zcmem__magazines_hand_out, there. False: another process has seized the block. Slack and tag of a block that is in
+ * a magazine are not written, since it may be free at any time.
+ */
+ZCMEM__INLINE bool zcmem__magazines_hand_out_shared(struct zcmem__magazines *magazines, struct zcmem__ticket ticket,
+                                                    uint32_t quanta, hal_size_t size, hal_addr_t *addr) {
+  struct zcmem__block *block = zcmem__block(magazines->heap, ticket.id);
+  uint64_t life = zcmem__life_of(ZCMEM__CACHED, ticket.start);
+  uint32_t shift = magazines->quantum_shift;
+  magazines->room += quanta;
+  if (ZCMEM__UNLIKELY(!__atomic_compare_exchange_n(zcmem__block_life(block), &life,
+                                                   zcmem__life_of(ZCMEM__TAKEN, ticket.start), false, __ATOMIC_ACQ_REL,
+                                                   __ATOMIC_RELAXED))) {
+    return false;
+  }
+  *addr = magazines->base + ((uint64_t)ZCMEM__GET(block->start) << shift);
+  ZCMEM__PUT(block->slack, (uint32_t)(((uint64_t)quanta << shift) - size));
+  ZCMEM__PUT(block->tag, 0u);
+  __atomic_store_n(&block->use, (uint32_t)ZCMEM__LIVE, __ATOMIC_RELEASE);
+  return true;
+}
+
 /* The last ticket of a magazine that has one. */
 ZCMEM__INLINE struct zcmem__ticket zcmem__magazine_pop(struct zcmem__magazines *magazines,
                                                        struct zcmem__magazine *magazine) {
@@ -234,6 +284,25 @@ ZCMEM__INLINE bool zcmem__magazines_pop(struct zcmem__magazines *magazines, uint
   magazines->allocations++;
   *addr = zcmem__magazines_hand_out(magazines, zcmem__magazine_pop(magazines, magazine), need, size);
   return true;
+}
+
+/* As zcmem__magazines_pop, where processes share the region: the first block that nobody has seized. */
+ZCMEM__INLINE bool zcmem__magazines_pop_shared(struct zcmem__magazines *magazines, uint32_t need, hal_size_t size,
+                                               hal_addr_t *addr) {
+  struct zcmem__magazine *magazine = &magazines->of[need];
+  while (magazine->count > 0) {
+    if (ZCMEM__LIKELY(
+            zcmem__magazines_hand_out_shared(magazines, zcmem__magazine_pop(magazines, magazine), need, size, addr))) {
+      magazine->used |= ZCMEM__USED_POP;
+      magazines->allocations++;
+      if (ZCMEM__LIKELY(magazine->count > 0)) { /* a swap has to wait for the line; it can be here by then */
+        __builtin_prefetch(zcmem__block(magazines->heap, magazines->ticket[magazine->first + magazine->count - 1u].id),
+                           1);
+      }
+      return true;
+    }
+  }
+  return false;
 }
 
 /*
@@ -285,6 +354,21 @@ ZCMEM__INLINE bool zcmem__magazines_free(struct zcmem__magazines *magazines, hal
 }
 
 /* --------------------------------------------------------------------------------------- with the region's lock -- */
+
+/*
+ * Where processes share the region, before all else of a call: what they have seized is forgotten, and this process is
+ * the one that it is. magazines: the thread's own, or NULL.
+ */
+void zcmem__magazines_begin_shared(struct zcmem__region *region, struct zcmem__magazines *magazines);
+
+ZCMEM__INLINE void zcmem__magazines_begin(struct zcmem__region *region, struct zcmem__magazines *magazines) {
+  if (ZCMEM__UNLIKELY(region->shared != NULL)) {
+    zcmem__magazines_begin_shared(region, magazines);
+  }
+}
+
+/* What that forgets, with all threads out of their magazines. */
+void zcmem__magazines_forget(struct zcmem__region *region);
 
 /*
  * Counts an allocation that goes to the heap since magazines do not keep such ones. They rest after a trial in which

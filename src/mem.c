@@ -6,13 +6,25 @@
 #include "heap_ops.h"
 #include "mem_impl.h"
 #include "probe.h"
+#include "seize.h"
+#include "shared.h"
 
 /* ------------------------------------------------------------------------------------------- with the lock -- */
 
+/* The first block behind the one at addr that is not free. */
+static uint32_t occupied_behind(struct zcmem_heap *heap, hal_addr_t addr) {
+  uint32_t id = zcmem__heap_find(heap, addr);
+  do {
+    id = zcmem__link_id(zcmem__block(heap, id)->next);
+  } while (ZCMEM__GET(zcmem__block(heap, id)->use) == ZCMEM__FREE); /* once: two free blocks are never neighbours */
+  return id;
+}
+
 #ifdef ZCMEM__MAGAZINES
 /* The thread's magazines, unless the call that a signal interrupted is in them. */
-static struct zcmem__magazines *own_magazines(struct zcmem_hal *hal, struct zcmem__region *region) {
-  struct zcmem__magazines *mine = zcmem__thread_find(region);
+ZCMEM__INLINE struct zcmem__magazines *own_magazines(struct zcmem_hal *hal, struct zcmem__region *region) {
+  struct zcmem__magazines *mine =
+      ZCMEM__LIKELY(region->shared == NULL) ? zcmem__thread_find(region) : zcmem__thread_find_shared(region);
   if (mine == NULL && region->depot != NULL) {
     mine = zcmem__thread_attach(hal, region);
   }
@@ -41,31 +53,41 @@ static enum zcmem_status alloc_drained(struct zcmem__region *region, hal_size_t 
 /* With the lock held: whether the block would have more room behind it, but for one that is kept in a magazine. */
 static bool kept_behind(struct zcmem__region *region, hal_addr_t addr) {
   struct zcmem_heap *heap = region->heap;
-  const struct zcmem__block *block = zcmem__block(heap, zcmem__heap_find(heap, addr));
-  do {
-    block = zcmem__block(heap, zcmem__link_id(block->next));
-  } while (ZCMEM__GET(block->use) == ZCMEM__FREE); /* once: two free blocks are never neighbours */
-  return ZCMEM__GET(block->use) == ZCMEM__CACHED;
+  return ZCMEM__GET(zcmem__block(heap, occupied_behind(heap, addr))->use) == ZCMEM__CACHED;
 }
 #endif
+
+/*
+ * Of a request that found no room in a region that processes share: takes what is in the magazines of all of them, of
+ * those that have died, too, in one hold of the lock.
+ */
+static enum zcmem_status alloc_seized(struct zcmem__region *region, hal_size_t size, hal_size_t align, hal_addr_t *addr,
+                                      enum zcmem_status status) {
+  zcmem__atomic_change(&region->version);
+  if (size <= region->grantable && zcmem__seize_all(region->shared) > 0) {
+    status = zcmem_heap_alloc(region->heap, size, align, addr);
+  }
+  zcmem__atomic_changed(&region->version);
+  return status;
+}
 
 /* Ends an allocation that holds the lock: a request that found no room is tried again without magazines. */
 ZCMEM__INLINE enum zcmem_status end_alloc(struct zcmem__region *region, hal_size_t size, hal_size_t align,
                                           hal_addr_t *addr, enum zcmem_status status) {
   zcmem__atomic_changed(&region->version);
+  if (ZCMEM__UNLIKELY(status != ZCMEM_OK && status != ZCMEM_EINVAL && region->shared != NULL)) {
+    status = alloc_seized(region, size, align, addr, status);
+  }
 #ifdef ZCMEM__MAGAZINES
   /* What is larger than the region would have no room in it empty. */
-  if (ZCMEM__UNLIKELY(status != ZCMEM_OK && status != ZCMEM_EINVAL && region->depot != NULL)) {
+  if (ZCMEM__UNLIKELY(status != ZCMEM_OK && status != ZCMEM_EINVAL && region->depot != NULL &&
+                      region->shared == NULL)) {
     /* The heap may have said ENOMEM, since it counts blocks that magazines keep. */
     status = size <= region->grantable ? alloc_drained(region, size, align, addr, status) : ZCMEM_ENOSPC;
     if (status == ZCMEM_ELOCK) {
       return status;
     }
   }
-#else
-  (void)size;
-  (void)align;
-  (void)addr;
 #endif
   zcmem__region_note_alloc(region, status, &region->stats.allocations);
   if (ZCMEM__UNLIKELY(zcmem__record_on(region))) {
@@ -156,6 +178,7 @@ ZCMEM__INLINE enum zcmem_status alloc_missed(struct zcmem__region *region, struc
     return status;
   }
   zcmem__atomic_change(&region->version);
+  zcmem__magazines_begin(region, mine);
   if (mine != NULL && mine->resting > 0) {
     zcmem__magazines_rest(region, mine);
     mine = NULL;
@@ -194,6 +217,7 @@ ZCMEM__INLINE enum zcmem_status free_missed(struct zcmem__region *region, struct
     return status;
   }
   zcmem__atomic_change(&region->version);
+  zcmem__magazines_begin(region, mine);
   if (mine != NULL && mine->resting > 0) {
     zcmem__magazines_rest(region, mine);
     mine = NULL;
@@ -209,6 +233,19 @@ ZCMEM__INLINE enum zcmem_status free_missed(struct zcmem__region *region, struct
 static ZCMEM__NOINLINE enum zcmem_status free_slow(struct zcmem_hal *hal, struct zcmem__region *region, hal_addr_t addr,
                                                    bool may_defer) {
   return free_missed(region, own_magazines(hal, region), addr, may_defer);
+}
+
+/* Where processes share the region: the fast path of others has not found magazines, and is not longer for these. */
+static ZCMEM__NOINLINE enum zcmem_status alloc_shared(struct zcmem_hal *hal, struct zcmem__region *region,
+                                                      hal_size_t size, hal_size_t align, hal_addr_t *addr) {
+  return ZCMEM__LIKELY(zcmem__shared_alloc(region, size, align, addr))
+             ? ZCMEM_OK
+             : alloc_slow(hal, region, NULL, size, align, addr);
+}
+
+static ZCMEM__NOINLINE enum zcmem_status free_shared(struct zcmem_hal *hal, struct zcmem__region *region,
+                                                     hal_addr_t addr, bool may_defer) {
+  return ZCMEM__LIKELY(zcmem__shared_free(region, addr)) ? ZCMEM_OK : free_slow(hal, region, addr, may_defer);
 }
 
 /* Ends the rest of magazines into which a block is freed while others are short of blocks. */
@@ -256,6 +293,9 @@ ZCMEM__INLINE enum zcmem_status alloc_in(struct zcmem_hal *hal, struct zcmem__re
       return ZCMEM_OK;
     }
   }
+  if (region->depot != NULL && region->shared != NULL) {
+    return alloc_shared(hal, region, size, align, addr);
+  }
   if (region->depot != NULL && !rests(mine)) {
     return alloc_slow(hal, region, mine, size, align, addr);
   }
@@ -283,6 +323,9 @@ static enum zcmem_status free_in(struct zcmem_hal *hal, hal_addr_t addr, bool ma
     }
   }
   if (region->depot != NULL) {
+    if (region->shared != NULL) {
+      return free_shared(hal, region, addr, may_defer);
+    }
     wake(region, mine);
     if (!rests(mine)) {
       return free_slow(hal, region, addr, may_defer);
@@ -385,6 +428,28 @@ static enum zcmem_status resize_locked(struct zcmem__region *region, hal_addr_t 
   return status;
 }
 
+/* As alloc_seized, for a block that found no room to grow: first only what is behind it. */
+static enum zcmem_status resize_seized(struct zcmem__region *region, hal_addr_t addr, hal_size_t size,
+                                       enum zcmem_status status) {
+  bool seized = true;
+  while ((status == ZCMEM_ENOSPC || status == ZCMEM_EFRAG) && seized) {
+    zcmem__atomic_change(&region->version);
+    seized = zcmem__seize_block(region->heap, occupied_behind(region->heap, addr));
+    zcmem__atomic_changed(&region->version);
+    if (seized) {
+      status = resize_locked(region, addr, size);
+    }
+  }
+  /* What is kept elsewhere counts as free, too: is it too little, or only not behind the block? */
+  if (status == ZCMEM_ENOSPC && size <= region->grantable) {
+    zcmem__atomic_change(&region->version);
+    seized = zcmem__seize_all(region->shared) > 0;
+    zcmem__atomic_changed(&region->version);
+    status = seized ? resize_locked(region, addr, size) : status;
+  }
+  return status;
+}
+
 #ifdef ZCMEM__MAGAZINES
 /* As alloc_drained, for a block that found no room to grow: as long as what is behind it is kept in a magazine. */
 static enum zcmem_status resize_drained(struct zcmem__region *region, hal_addr_t addr, hal_size_t size,
@@ -441,8 +506,11 @@ enum zcmem_status zcmem_mem_resize(struct zcmem_hal *hal, hal_addr_t addr, hal_s
   if (status == ZCMEM_ELOCK) {
     return status;
   }
+  if ((status == ZCMEM_ENOSPC || status == ZCMEM_EFRAG) && region->shared != NULL) {
+    status = resize_seized(region, addr, size, status);
+  }
 #ifdef ZCMEM__MAGAZINES
-  if ((status == ZCMEM_ENOSPC || status == ZCMEM_EFRAG) && region->depot != NULL) {
+  if ((status == ZCMEM_ENOSPC || status == ZCMEM_EFRAG) && region->depot != NULL && region->shared == NULL) {
     if (kept_behind(region, addr)) {
       status = resize_drained(region, addr, size, status);
     }

@@ -185,13 +185,28 @@ static uint32_t *own_uses_of(const struct zcmem__region *region, hal_addr_t addr
 }
 
 /*
- * The heap counts first: it knows what can be. A process that is killed between the two did not come to the end of its
- * call, and whoever repairs goes by the table.
+ * The heap counts before the table, and the table forgets before the heap: so a block that the table says is used is
+ * used in the heap, too, and nobody takes it into a magazine. A process that is killed between the two did not come to
+ * the end of its call, and whoever repairs goes by the table.
  */
-static void note_use(uint32_t *uses, enum zcmem_status status, uint32_t change) {
+static void note_use(uint32_t *uses, enum zcmem_status status, uint32_t one) {
   if (uses != NULL && status == ZCMEM_OK) {
     ZCMEM__ORDER();
-    ZCMEM__PUT(*uses, *uses + change);
+    ZCMEM__PUT(*uses, *uses + one);
+  }
+}
+
+static void forget_use(uint32_t *uses, uint32_t one) {
+  if (uses != NULL) {
+    ZCMEM__PUT(*uses, *uses - one);
+    ZCMEM__ORDER();
+  }
+}
+
+/* The heap knew of no such use, in an area that nobody checked: all is as before. */
+static void keep_use(uint32_t *uses, enum zcmem_status status, uint32_t one) {
+  if (uses != NULL && status != ZCMEM_OK) {
+    ZCMEM__PUT(*uses, *uses + one);
   }
 }
 
@@ -220,8 +235,9 @@ enum zcmem_status zcmem__region_unpin(struct zcmem__region *region, hal_addr_t a
   uint32_t *uses = own_uses_of(region, addr);
   enum zcmem_status status;
   if (may_end(region, addr, uses, ZCMEM__PIN, &status)) {
+    forget_use(uses, ZCMEM__PIN);
     status = zcmem_heap_unpin(region->heap, addr, freed);
-    note_use(uses, status, 0u - ZCMEM__PIN);
+    keep_use(uses, status, ZCMEM__PIN);
   }
   return status;
 }
@@ -238,8 +254,9 @@ enum zcmem_status zcmem__region_end_transfer(struct zcmem__region *region, hal_a
   uint32_t *uses = own_uses_of(region, addr);
   enum zcmem_status status;
   if (may_end(region, addr, uses, ZCMEM__TRANSFER, &status)) {
+    forget_use(uses, ZCMEM__TRANSFER);
     status = zcmem_heap_end_transfer(region->heap, addr, freed);
-    note_use(uses, status, 0u - ZCMEM__TRANSFER);
+    keep_use(uses, status, ZCMEM__TRANSFER);
   }
   return status;
 }

@@ -40,14 +40,25 @@ struct zcmem__recording; /* record.h */
 /*
  * What a region has in memory that processes share, instead of its own: the heap, made already; the version; the lock;
  * and this process's uses of blocks, by descriptor, as in `use`: they are what can be taken away when it has died.
- * There are no magazines, and no use is counted without the lock.
+ * No use is counted without the lock. Magazines are each process's own; seize.h tells what the others know of them.
  */
 struct zcmem__shared {
   struct zcmem_heap *heap;
   struct zcmem__atomic_u32 *version;
   uint32_t *uses; /* changes only when the process becomes another one, in fork */
   struct zcmem__lock lock;
+  struct zcmem__atomic_u32 *seized; /* how often everything was taken out of all magazines */
+  struct zcmem__kept *kept;         /* of each process, by slot; 0: of all together. Under the lock */
+  uint32_t slots;
+  uint32_t ids;    /* behind the last descriptor, whatever the heap says */
+  uint64_t serial; /* what zcmem__region.serial is elsewhere: the fast path of private regions passes this one by */
   uint32_t (*pid_of)(const struct zcmem__shared *shared, uint32_t owner); /* of a block; 0: nobody's, or everybody's */
+};
+
+/* What a process may keep in its magazines, in quanta, and how many threads have some. */
+struct zcmem__kept {
+  uint32_t quanta;
+  uint32_t threads;
 };
 
 /* How addresses of a region are translated, where the quick ways will do. */
@@ -65,7 +76,7 @@ struct zcmem__region {
   struct zcmem__atomic_u32 revoked; /* by so many calls: nobody may enter magazines */
   struct zcmem__atomic_u32 direct;  /* 1: transfers count uses without the lock */
   struct zcmem__atomic_word lone;   /* the thread that changes `use` without the lock and without swapping, or 0 */
-  uint64_t serial;                  /* no other region of the process ever has it; 0: threads have no magazines */
+  uint64_t serial;                  /* no other region of the process ever has it; 0: no magazines, or shared ones */
   struct zcmem__version version;    /* of the heap's blocks; odd while they change */
   /* What a translation needs beside the version. */
   hal_addr_t first;          /* what the heap can hand out: from here ... */

@@ -91,6 +91,11 @@ static void open_parts(struct zcmem_shm *shm, const struct zcmem__shm_plan *plan
     part->shared.heap = (struct zcmem_heap *)(void *)(memory + place->image_at);
     part->shared.version = &shm->area->live[i].version;
     part->shared.uses = part->uses;
+    part->shared.seized = &shm->area->live[i].seized;
+    part->shared.kept = (struct zcmem__kept *)(void *)(memory + place->kept_at);
+    part->shared.slots = plan->slots;
+    part->shared.ids = place->uses_row < UINT32_MAX / ZCMEM__ID ? (uint32_t)place->uses_row * ZCMEM__ID
+                                                                : UINT32_MAX / ZCMEM__ID * ZCMEM__ID;
     part->shared.pid_of = pid_of;
     zcmem__shm_lock_open(part, &part->shared.lock);
   }
@@ -98,8 +103,9 @@ static void open_parts(struct zcmem_shm *shm, const struct zcmem__shm_plan *plan
 
 /* The HAL, whose regions are the area's. access: how this process reaches those that have their memory elsewhere. */
 static enum zcmem_status open_hal(struct zcmem_shm *shm, const struct zcmem__shm_plan *plan, uint32_t max_mappings,
-                                  const struct zcmem_shm_access *access[ZCMEM__SHM_REGIONS]) {
-  const struct zcmem_hal_config config = {.name = "shared", .max_regions = plan->regions, .max_mappings = max_mappings};
+                                  uint32_t hal_flags, const struct zcmem_shm_access *access[ZCMEM__SHM_REGIONS]) {
+  const struct zcmem_hal_config config = {
+      .name = "shared", .flags = hal_flags, .max_regions = plan->regions, .max_mappings = max_mappings};
   enum zcmem_status status = zcmem_hal_create(&config, NULL, 0, &shm->hal);
   for (uint32_t i = 0; i < plan->regions && status == ZCMEM_OK; i++) {
     struct zcmem_region_config region = zcmem__shm_plan_config(plan, i);
@@ -121,6 +127,23 @@ static enum zcmem_status open_hal(struct zcmem_shm *shm, const struct zcmem__shm
   return status;
 }
 
+/* From the first magazines on `use` changes without the lock, so all processes swap it. */
+static enum zcmem_status allow_magazines(struct zcmem_shm *shm) {
+  enum zcmem_status status = ZCMEM_OK;
+  for (uint32_t i = 0; i < shm->regions && status == ZCMEM_OK; i++) {
+    struct zcmem__shm_part *part = &shm->part[i];
+    if (shm->hal->regions[i].depot == NULL) {
+      continue;
+    }
+    status = zcmem__shm_lock_take(part);
+    if (status == ZCMEM_OK) {
+      part->shared.heap->shared = ZCMEM__SHARED_PROCESSES;
+      zcmem__shm_lock_drop(part);
+    }
+  }
+  return status;
+}
+
 /* Takes a slot; where there is none, one of a process that is gone and left nothing. */
 static enum zcmem_status join(struct zcmem_shm *shm) {
   struct zcmem_shm_reaped reaped = {0};
@@ -131,6 +154,9 @@ static enum zcmem_status join(struct zcmem_shm *shm) {
   if (status == ZCMEM_ENOMEM) {
     enum zcmem_status left = zcmem__shm_own_leave_gone(shm, ZCMEM__SHM_ENDS, &reaped);
     status = left == ZCMEM_OK ? zcmem__shm_slots_claim(shm) : left;
+  }
+  if (status == ZCMEM_OK && (status = allow_magazines(shm)) != ZCMEM_OK) {
+    zcmem__atomic_publish(&shm->area->slot[zcmem__atomic_acquire(&shm->slot) - 1].state, ZCMEM__SLOT_LEFT);
   }
   zcmem__shm_slots_unlock(shm);
   return status;
@@ -190,7 +216,7 @@ static enum zcmem_status create_area(struct zcmem_shm *shm, const struct zcmem_s
     status = make_area(shm, plan);
   }
   if (status == ZCMEM_OK) {
-    status = open_hal(shm, plan, config->max_mappings, access);
+    status = open_hal(shm, plan, config->max_mappings, config->hal_flags, access);
   }
   if (status == ZCMEM_OK) {
     status = join(shm);
@@ -204,7 +230,8 @@ static enum zcmem_status create_area(struct zcmem_shm *shm, const struct zcmem_s
 enum zcmem_status zcmem_shm_create(const struct zcmem_shm_config *config, struct zcmem_shm **shm) {
   struct zcmem__shm_plan plan;
   if (config == NULL || shm == NULL || config->regions == NULL || (config->flags & ~ZCMEM_SHM_RESERVE) != 0 ||
-      (config->mode & ~0777u) != 0 || (config->name != NULL && !is_name(config->name))) {
+      (config->hal_flags & ~ZCMEM_HAL_MAGAZINES) != 0 || (config->mode & ~0777u) != 0 ||
+      (config->name != NULL && !is_name(config->name))) {
     return ZCMEM_EINVAL;
   }
   enum zcmem_status status =
@@ -305,7 +332,7 @@ static enum zcmem_status open_area(struct zcmem_shm *shm, const struct zcmem_shm
     status = sort_access(config, &plan, access);
   }
   if (status == ZCMEM_OK) {
-    status = open_hal(shm, &plan, config->max_mappings, access);
+    status = open_hal(shm, &plan, config->max_mappings, config->hal_flags, access);
     if (status == ZCMEM_EINVAL || status == ZCMEM_EOVERLAP) { /* of what the access says there is nothing wrong */
       status = config->access_count == 0 ? ZCMEM_ECORRUPT : status;
     }
@@ -315,6 +342,7 @@ static enum zcmem_status open_area(struct zcmem_shm *shm, const struct zcmem_shm
 
 enum zcmem_status zcmem_shm_open(const struct zcmem_shm_open_config *config, struct zcmem_shm **shm) {
   if (config == NULL || shm == NULL || (config->flags & ~ZCMEM_SHM_CHECK) != 0 ||
+      (config->hal_flags & ~ZCMEM_HAL_MAGAZINES) != 0 ||
       (config->name == NULL ? config->fd < 0 : !is_name(config->name)) ||
       (config->access_count > 0 && config->access == NULL)) {
     return ZCMEM_EINVAL;

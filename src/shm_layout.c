@@ -28,6 +28,7 @@ static bool plan_region(struct zcmem__shm_plan *plan, struct zcmem__shm_place *p
   place->uses_row = (layout.descriptors + 15u) / 16u * 16u;
   return take_part(&plan->bytes, place->image_bytes, 0, &place->image_at) &&
          take_part(&plan->bytes, place->uses_row * sizeof(uint32_t) * plan->slots, 0, &place->uses_at) &&
+         take_part(&plan->bytes, sizeof(struct zcmem__kept) * (plan->slots + 1u), 0, &place->kept_at) &&
          (place->backed == 0 || take_part(&plan->bytes, place->size, place->base % PAGE, &place->memory_at));
 }
 
@@ -61,6 +62,7 @@ enum zcmem_status zcmem__shm_plan_make(const struct zcmem_region_config *regions
     place->size = config->size;
     place->quantum = config->quantum;
     place->cache_line = config->cache_line;
+    place->magazine_share = config->magazine_share;
     if (!plan_region(plan, place)) {
       return ZCMEM_EINVAL;
     }
@@ -79,7 +81,7 @@ struct zcmem_region_config zcmem__shm_plan_config(const struct zcmem__shm_plan *
                                       .quantum = place->quantum,
                                       .max_blocks = place->max_blocks,
                                       .cache_line = place->cache_line,
-                                      .magazine_share = ZCMEM_MAGAZINE_NONE};
+                                      .magazine_share = place->magazine_share};
 }
 
 bool zcmem__shm_plan_valid(const struct zcmem__shm_plan *plan) {
@@ -105,7 +107,8 @@ bool zcmem__shm_heap_valid(const struct zcmem__shm_plan *plan, uint32_t region, 
   const struct zcmem_heap_config config = {place->base, place->size, place->quantum, place->max_blocks, 0};
   struct zcmem__layout layout;
   return zcmem__heap_layout(&config, &layout) && heap->magic == ZCMEM__MAGIC &&
-         memcmp(&layout, &heap->at, sizeof layout) == 0 && heap->shared == ZCMEM__SHARED_NOT;
+         memcmp(&layout, &heap->at, sizeof layout) == 0 &&
+         (heap->shared == ZCMEM__SHARED_NOT || heap->shared == ZCMEM__SHARED_PROCESSES);
 }
 #else
 typedef int zcmem__shm_layout_empty; /* ISO C wants something in each file */

@@ -6,9 +6,11 @@
  *      struct zcmem__shm_area     what it is, who is there, each region's lock and version
  *      image of each region       its heap
  *      uses of each region        uint32_t[processes][descriptors]: pins and transfers of each process, as in `use`
+ *      kept of each region        struct zcmem__kept[1 + processes]: what all and each keep in magazines (seize.h)
  *      memory of each region      where it is host memory
  *
- * The owner of a live block is a slot's number in the upper bits of its generation (heap_impl.h).
+ * The owner of a live block, and of one in a magazine, is a slot's number in the upper bits of its generation
+ * (heap_impl.h).
  */
 #ifndef ZCMEM_SHM_LAYOUT_H
 #define ZCMEM_SHM_LAYOUT_H
@@ -23,7 +25,7 @@
 #include "hal_impl.h"
 #include <pthread.h>
 
-#define ZCMEM__SHM_MAGIC UINT64_C(0x31306d6873636d7a) /* "zmcshm01" read as little-endian: tells byte order, too */
+#define ZCMEM__SHM_MAGIC UINT64_C(0x32306d6873636d7a) /* "zmcshm02" read as little-endian: tells byte order, too */
 #define ZCMEM__SHM_REGIONS 64u
 #define ZCMEM__SHM_SHARED 255u /* as an owner: nobody's and everybody's */
 
@@ -34,6 +36,8 @@ struct zcmem__shm_place {
   uint32_t flags;
   uint32_t max_blocks;
   uint32_t backed; /* 1: the area has its memory */
+  uint32_t magazine_share;
+  uint32_t reserved;
   uint64_t base;
   uint64_t size;
   uint64_t quantum;
@@ -41,7 +45,8 @@ struct zcmem__shm_place {
   uint64_t image_at;
   uint64_t image_bytes;
   uint64_t uses_at;
-  uint64_t uses_row;  /* descriptors in the row of one process */
+  uint64_t uses_row; /* descriptors in the row of one process */
+  uint64_t kept_at;
   uint64_t memory_at; /* of byte `base`; 0: none */
 };
 
@@ -69,6 +74,7 @@ struct zcmem__shm_slot {
 struct zcmem__shm_live {
   alignas(64) pthread_mutex_t mutex;
   alignas(64) struct zcmem__atomic_u32 version; /* odd while blocks change */
+  alignas(64) struct zcmem__atomic_u32 seized;  /* how often all magazines were emptied; read by each free */
 };
 
 struct zcmem__shm_area {

@@ -4,6 +4,7 @@
 #endif
 
 #include "shm_lock.h"
+#include "seize.h"
 
 #ifdef ZCMEM__SHM
 #include <string.h>
@@ -83,6 +84,7 @@ static void recover(struct zcmem__shm_part *part) {
   }
   forget_uses(part);
   if (zcmem__heap_repair_with(part->shared.heap, part->image_bytes, NULL, 0, uses_for_repair, part, NULL) == ZCMEM_OK) {
+    zcmem__seize_recover(&part->shared);
     zcmem__atomic_changed(&version);
   }
 }

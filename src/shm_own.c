@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "shm_own.h"
+#include "seize.h"
 
 #ifdef ZCMEM__SHM
 #include "heap_ops.h"
@@ -31,15 +32,28 @@ static enum zcmem_status lock_block(struct zcmem_shm *shm, hal_addr_t addr, stru
   return ZCMEM_OK;
 }
 
-/* One store: nobody but who has the lock changes the word. */
+/*
+ * One swap: nobody but who has the lock changes the owner of a block that lives; but through a magazine it may have
+ * another one at any time.
+ */
+static bool swap_owner(struct zcmem__block *block, uint32_t owner) {
+  const uint32_t now[2] = {ZCMEM__GET(block->use), ZCMEM__GET(block->generation)};
+  const uint32_t wanted[2] = {now[0], (now[1] & ZCMEM__GENERATION) | owner << ZCMEM__OWNER_SHIFT};
+  return (now[0] & ZCMEM__STATE) == ZCMEM__LIVE && zcmem__bits_swap_pair(&block->use, now, wanted);
+}
+
 static enum zcmem_status set_owner(struct zcmem_shm *shm, hal_addr_t addr, bool shared) {
   struct zcmem__shm_part *part;
   struct zcmem__block *block;
   enum zcmem_status status = lock_block(shm, addr, &part, &block);
   if (status == ZCMEM_OK) {
     const uint32_t owner = shared ? ZCMEM__SHM_SHARED : zcmem__atomic_acquire(&shm->slot);
-    ZCMEM__PUT(block->generation, (ZCMEM__GET(block->generation) & ZCMEM__GENERATION) | owner << ZCMEM__OWNER_SHIFT);
+    bool done = swap_owner(block, owner);
+    while (!done && zcmem__block_state(block) == ZCMEM__LIVE) {
+      done = swap_owner(block, owner);
+    }
     zcmem__shm_lock_drop(part);
+    status = done ? ZCMEM_OK : ZCMEM_ENOENT;
   }
   return status;
 }
@@ -95,11 +109,25 @@ static void end_uses(struct zcmem__shm_part *part, uint32_t slot, uint32_t id, s
   }
 }
 
+/* What the process had in its magazines, or was about to hand out. */
+static void free_cached_of(struct zcmem__shm_part *part, uint32_t slot, uint32_t id, struct zcmem_shm_reaped *reaped) {
+  struct zcmem_heap *heap = part->shared.heap;
+  const struct zcmem__block *block = zcmem__block(heap, id);
+  if (zcmem__use_cached(ZCMEM__GET(block->use)) && zcmem__shm_owner(block) == slot) {
+    reaped->cached++;
+    zcmem__heap_release(heap, id);
+  }
+}
+
+static bool is_live_of(const struct zcmem__block *block, uint32_t slot) {
+  return zcmem__block_state(block) == ZCMEM__LIVE && zcmem__shm_owner(block) == slot;
+}
+
 static void free_block_of(struct zcmem__shm_part *part, uint32_t slot, uint32_t id, enum zcmem__shm_reap how,
                           struct zcmem_shm_reaped *reaped, uint32_t *left) {
   struct zcmem_heap *heap = part->shared.heap;
   const struct zcmem__block *block = zcmem__block(heap, id);
-  if (zcmem__block_state(block) != ZCMEM__LIVE || zcmem__shm_owner(block) != slot) {
+  if (!is_live_of(block, slot)) {
     return;
   }
   const uint64_t bytes = zcmem__heap_bytes_of(heap, block->size);
@@ -108,8 +136,10 @@ static void free_block_of(struct zcmem__shm_part *part, uint32_t slot, uint32_t 
     reaped->bytes += bytes;
     return;
   }
-  reaped->refused += how == ZCMEM__SHM_FREES;
-  ++*left;
+  if (is_live_of(block, slot)) { /* else another process has freed it just now */
+    reaped->refused += how == ZCMEM__SHM_FREES;
+    ++*left;
+  }
 }
 
 /* One region, some descriptors in a hold of the lock. New blocks of the slot's cannot come to be. */
@@ -127,7 +157,11 @@ static enum zcmem_status reap_part(struct zcmem__shm_part *part, uint32_t slot, 
     zcmem__atomic_change(&version);
     for (uint64_t last = next + REAP_STEP; next < end && next < last; next += ZCMEM__ID) {
       end_uses(part, slot, (uint32_t)next, reaped);
+      free_cached_of(part, slot, (uint32_t)next, reaped);
       free_block_of(part, slot, (uint32_t)next, how, reaped, left);
+    }
+    if (next >= end) {
+      zcmem__seize_leave(&part->shared, slot);
     }
     zcmem__atomic_changed(&version);
     zcmem__shm_lock_drop(part);
@@ -181,12 +215,12 @@ static bool check_block(const struct zcmem__shm_part *part, uint32_t id) {
   const struct zcmem_shm *shm = part->shm;
   const struct zcmem__block *block = zcmem__block_const(part->shared.heap, id);
   const uint32_t use = ZCMEM__GET(block->use), owner = zcmem__shm_owner(block), uses = zcmem__shm_uses(part, id);
+  const bool known =
+      owner >= 1 && owner <= shm->slots && zcmem__atomic_acquire(&shm->area->slot[owner - 1].state) != ZCMEM__SLOT_FREE;
   if ((use & ZCMEM__STATE) != ZCMEM__LIVE && (use & ZCMEM__STATE) != ZCMEM__ZOMBIE) {
-    return uses == 0;
+    return uses == 0 && (known || !zcmem__use_cached(use));
   }
-  bool owned = owner == ZCMEM__SHM_SHARED || (use & ZCMEM__STATE) == ZCMEM__ZOMBIE ||
-               (owner >= 1 && owner <= shm->slots &&
-                zcmem__atomic_acquire(&shm->area->slot[owner - 1].state) != ZCMEM__SLOT_FREE);
+  bool owned = known || owner == ZCMEM__SHM_SHARED || (use & ZCMEM__STATE) == ZCMEM__ZOMBIE;
   return owned && use == ((use & ZCMEM__STATE) | uses);
 }
 

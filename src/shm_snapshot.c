@@ -93,12 +93,15 @@ static enum zcmem_status make_whole(struct zcmem_shm_snapshot *snapshot, uint32_
   struct zcmem_heap *heap = snapshot->heap[region];
   snapshot->whole[region] = zcmem__shm_heap_valid(&snapshot->plan, region, heap) &&
                             zcmem_heap_check_detail(heap, (size_t)place->image_bytes, NULL) == ZCMEM_OK;
-  if (snapshot->whole[region]) {
-    return ZCMEM_OK;
+  enum zcmem_status status = ZCMEM_OK;
+  if (!snapshot->whole[region]) {
+    status = zcmem_heap_repair(heap, (size_t)place->image_bytes, &config, 0, NULL);
   }
-  enum zcmem_status status = zcmem_heap_repair(heap, (size_t)place->image_bytes, &config, 0, NULL);
   if (status != ZCMEM_OK) {
     status = zcmem_heap_repair(heap, (size_t)place->image_bytes, &config, ZCMEM_REPAIR_DAMAGED, NULL);
+  }
+  if (status == ZCMEM_OK) {
+    zcmem__heap_count_slack(heap);
   }
   return status;
 }
@@ -232,7 +235,7 @@ struct walk {
 static bool visit_with_owner(void *ctx, const struct zcmem_block_info *block) {
   const struct walk *walk = ctx;
   struct zcmem_shm_process owner = {.state = ZCMEM_SHM_NOBODY};
-  if (block->state == ZCMEM_BLOCK_LIVE) {
+  if (block->state == ZCMEM_BLOCK_LIVE || block->state == ZCMEM_BLOCK_CACHED) {
     const uint32_t slot = zcmem__shm_owner(zcmem__block_const(walk->heap, zcmem__heap_find(walk->heap, block->addr)));
     if (slot == ZCMEM__SHM_SHARED) {
       owner.state = ZCMEM_SHM_SHARED;

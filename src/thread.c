@@ -97,9 +97,13 @@ static void let_go(struct zcmem__lock *lock, bool child) {
 
 /*
  * All locks are taken and all magazines left, so that the child, where no other thread goes on, finds all in order;
- * also the locks of regions that have no magazines.
+ * also the locks of regions that have no magazines. Not those that processes share: what is in magazines there stays
+ * the parent's, and so does the lock.
  */
 static void hold_region(struct zcmem__region *region) {
+  if (region->shared != NULL) {
+    return;
+  }
   hold(&region->lock);
   if (region->lock.forking && region->depot != NULL) {
     zcmem__magazines_revoke(region);
@@ -107,6 +111,9 @@ static void hold_region(struct zcmem__region *region) {
 }
 
 static void let_go_region(struct zcmem__region *region) {
+  if (region->shared != NULL) {
+    return;
+  }
   if (region->lock.forking && region->depot != NULL) {
     zcmem__magazines_restore(region);
   }
@@ -119,7 +126,7 @@ static void let_go_region(struct zcmem__region *region) {
  * leave them.
  */
 static void inherit_region(struct zcmem__region *region) {
-  zcmem__atomic_publish(&region->revoked, region->recorded ? 2 : 1);
+  zcmem__atomic_publish(&region->revoked, (region->recorded ? 1u : 0u) + (region->shared == NULL ? 1u : 0u));
   for (struct zcmem__magazines *at = region->depot == NULL ? NULL : region->depot->all; at != NULL; at = at->next) {
     if (at->context != NULL) {
       if (zcmem__atomic_acquire(&at->state) == ZCMEM__BARRIER_BUSY) {
@@ -132,6 +139,12 @@ static void inherit_region(struct zcmem__region *region) {
       at->emptied = false;
       zcmem__atomic_publish(&at->state, ZCMEM__BARRIER_IDLE);
     }
+  }
+  if (region->shared != NULL) {
+    if (region->depot != NULL) {
+      zcmem__magazines_forget(region);
+    }
+    return;
   }
   if (region->lock.forking) {
     let_go_region(region);
@@ -222,9 +235,9 @@ static struct zcmem__magazines *adopt(struct zcmem__region *region) {
 }
 
 struct zcmem__magazines *zcmem__thread_attach(struct zcmem_hal *hal, struct zcmem__region *region) {
+  const uint64_t serial = region->shared == NULL ? region->serial : region->shared->serial;
   /* Without a destructor a thread could not give back what it has. */
-  if (region->serial == 0 || !have_key || pthread_setspecific(key, self()) != 0 ||
-      zcmem__region_take(region) != ZCMEM_OK) {
+  if (serial == 0 || !have_key || pthread_setspecific(key, self()) != 0 || zcmem__region_take(region) != ZCMEM_OK) {
     return NULL;
   }
   struct zcmem__magazines *mine = adopt(region);
@@ -241,10 +254,10 @@ struct zcmem__magazines *zcmem__thread_attach(struct zcmem_hal *hal, struct zcme
     }
     zcmem__magazines_join(region, mine);
     zcmem__magazines_set_lone(region, mine, true);
+    zcmem__depot_tell(region);
     zcmem__lock_drop(&region->lock);
   }
-  zcmem__thread_slots[region->serial % ZCMEM__THREAD_SLOTS] =
-      (struct zcmem__thread_slot){.serial = region->serial, .magazines = mine};
+  zcmem__thread_slots[serial % ZCMEM__THREAD_SLOTS] = (struct zcmem__thread_slot){.serial = serial, .magazines = mine};
   return mine;
 }
 #else

@@ -21,10 +21,20 @@ struct zcmem__thread_slot {
 extern _Thread_local struct zcmem__thread_slot zcmem__thread_slots[ZCMEM__THREAD_SLOTS]
     __attribute__((tls_model("initial-exec")));
 
-/* The calling thread's magazines in the region; NULL: none so far, or the region has none. */
+/*
+ * The calling thread's magazines in the region; NULL: none so far, or the region has none, or processes share it, so
+ * that calls come to shared.h.
+ */
 ZCMEM__INLINE struct zcmem__magazines *zcmem__thread_find(const struct zcmem__region *region) {
   struct zcmem__thread_slot *slot = &zcmem__thread_slots[region->serial % ZCMEM__THREAD_SLOTS];
   return slot->serial == region->serial ? slot->magazines : NULL;
+}
+
+/* The same where processes share the region. */
+ZCMEM__INLINE struct zcmem__magazines *zcmem__thread_find_shared(const struct zcmem__region *region) {
+  const uint64_t serial = region->shared->serial;
+  struct zcmem__thread_slot *slot = &zcmem__thread_slots[serial % ZCMEM__THREAD_SLOTS];
+  return slot->serial == serial ? slot->magazines : NULL;
 }
 
 /*

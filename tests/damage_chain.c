@@ -107,7 +107,7 @@ static void live_too_many(struct zcmem_heap *heap) {
   heap->live = heap->at.max_blocks + 1u;
 }
 static void header_reserved(struct zcmem_heap *heap) {
-  heap->shared = ZCMEM__SHARED_MANY + 1u;
+  heap->shared = ZCMEM__SHARED_PROCESSES + 1u;
 }
 static void header_reserved_2(struct zcmem_heap *heap) {
   heap->owner = 1;

@@ -10,7 +10,7 @@ cd "$work"
 
 # <file> : <what sed changes there> : <what that comes to>
 changes='
-heap.c:/PUT_LAST(block->use, ZCMEM__LIVE)/d;s/^  ZCMEM__PUT(block->slack, slack);$/ZCMEM__PUT_LAST(block->use, ZCMEM__LIVE);&/:a block is live before its slack and tag are right
+heap.c:/PUT_LAST(block->use, use)/d;s/^  ZCMEM__PUT(block->slack, slack);$/ZCMEM__PUT_LAST(block->use, use);&/:a block is live before its slack and tag are right
 heap.c:/^  ZCMEM__PUT(made->size, need);$/d;s/^  make_live(heap, made, .*$/&ZCMEM__PUT(made->size, need);/:a block is live before its size is right
 heap_parts.h:/^  ZCMEM__PUT(block->use, ZCMEM__FREE);$/d;s/^  zcmem__heap_hole_insert(heap, block, id, size);$/&ZCMEM__PUT(block->use, ZCMEM__FREE);/:a block that is still live is put into a bin
 heap.c:s/&now, ZCMEM__FREE)/\&now, ZCMEM__CACHED)/:a block that is freed beside other threads is cached for a while

@@ -10,7 +10,7 @@ cd "$work"
 
 # <file> : <what sed changes there> : <what that comes to>
 changes='
-shm_lock.c:s/^  forget_uses(part);$//:a use stays in the table of a block that is free
+region.c:s/^  note_use(uses, status, ZCMEM__PIN);$//:a pin stands in no table
 shm_lock.c:s/0, uses_for_repair, part, NULL)/0, NULL, NULL, NULL)/:repair believes the counts of uses in the blocks
 shm_lock.c:s/^    recover(part);$//:who takes the lock of the dead repairs nothing
 shm_lock.c:s/^    (void)pthread_mutex_consistent(part->mutex);$//:the lock is not made consistent after a repair
@@ -18,10 +18,10 @@ shm_lock.c:s/^  ZCMEM__PUT(part->shared.heap->owner, .*$//:blocks belong to who 
 shm_slots.c:s/^    (void)pthread_mutex_consistent(&shm->area->mutex);$//:the lock of the slots is not made consistent
 shm_own.c:s/^  ZCMEM__PUT(block->use, state | zcmem__shm_uses(part, id));$//:a reap ends uses in the table alone
 shm_own.c:s/^    zcmem__heap_release(heap, id);$//:a reap leaves a zombie that nobody uses
-shm_own.c:s/ || zcmem__shm_owner(block) != slot) {/) {/:a reap frees whatever nobody uses
+shm_own.c:s/ZCMEM__LIVE \&\& zcmem__shm_owner(block) == slot;$/ZCMEM__LIVE;/:a reap frees whatever nobody uses
 shm_own.c:s/empty ? ZCMEM__SLOT_FREE . ZCMEM__SLOT_LEFT/ZCMEM__SLOT_FREE/:a slot is free while it owns blocks
 shm.c:s/^  area->plan = .plan;$/&__atomic_store_n(\&area->magic, ZCMEM__SHM_MAGIC, __ATOMIC_RELEASE);/:an area is complete before it is
-heap.c:/^  ZCMEM__PUT(block->generation, ((/d;s/^  ZCMEM__PUT_LAST(block->use, ZCMEM__LIVE);$/&ZCMEM__PUT(block->generation, ((ZCMEM__GET(block->generation) + 1u) \& ZCMEM__GENERATION) | heap->owner);/:a block is live before its owner is right
+heap.c:/^  ZCMEM__PUT(block->generation, ((/d;s/^  ZCMEM__PUT_LAST(block->use, use);$/&ZCMEM__PUT(block->generation, ((ZCMEM__GET(block->generation) + 1u) \& ZCMEM__GENERATION) | heap->owner);/:a block is live before its owner is right
 '
 
 cmocka_flags=$(pkg-config --cflags cmocka)

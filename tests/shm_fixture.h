@@ -21,6 +21,9 @@
 #define FAR_BYTES ((hal_size_t)65536)
 #define SHM_BLOCKS 256u
 
+/* Of the HALs that are made from here on: 0, or ZCMEM_HAL_MAGAZINES. */
+static uint32_t shm_hal_flags;
+
 /* What stands for the memory that a driver maps. */
 static unsigned char shm_far[FAR_BYTES];
 
@@ -42,7 +45,7 @@ static inline struct zcmem_shm *shm_make(const char *name, uint32_t processes) {
                                                   .max_blocks = SHM_BLOCKS,
                                                   .host = shm_far}};
   const struct zcmem_shm_config config = {
-      .name = name, .max_processes = processes, .regions = regions, .region_count = 2};
+      .name = name, .max_processes = processes, .regions = regions, .region_count = 2, .hal_flags = shm_hal_flags};
   struct zcmem_shm *shm = NULL;
   assert_ok(zcmem_shm_create(&config, &shm));
   shm_made = shm;
@@ -50,7 +53,7 @@ static inline struct zcmem_shm *shm_make(const char *name, uint32_t processes) {
 }
 
 static inline enum zcmem_status shm_open_fd(int fd, uint32_t flags, struct zcmem_shm **shm) {
-  const struct zcmem_shm_open_config config = {.fd = fd, .flags = flags};
+  const struct zcmem_shm_open_config config = {.fd = fd, .flags = flags, .hal_flags = shm_hal_flags};
   return zcmem_shm_open(&config, shm);
 }
 

@@ -22,9 +22,9 @@
 #define COMMON 3u       /* blocks of the parent's that all processes use */
 #define LONGEST 2000u
 
-enum kind { ALLOC, FREE, RESIZE, PIN, UNPIN, DEFER, SHARE, WRITE, COMMON_PIN, COMMON_UNPIN, KINDS };
-static const char *const names[KINDS] = {"alloc", "free",  "resize", "pin",        "unpin",
-                                         "defer", "share", "write",  "common pin", "common unpin"};
+enum kind { ALLOC, FREE, RESIZE, PIN, UNPIN, DEFER, SHARE, WRITE, COMMON_PIN, COMMON_UNPIN, GREED, KINDS };
+static const char *const names[KINDS] = {"alloc", "free",  "resize",     "pin",          "unpin", "defer",
+                                         "share", "write", "common pin", "common unpin", "greed"};
 
 struct call {
   enum kind kind;
@@ -63,7 +63,7 @@ static struct {
   struct log *logs[MOST_WORKERS];
   pid_t pids[MOST_WORKERS];
   hal_addr_t common[COMMON];
-  uint64_t random, kills, calls, good, done, never;
+  uint64_t random, kills, calls, good, done, never, cached;
 } test;
 static uint64_t seed, kills_wanted;
 
@@ -129,6 +129,10 @@ static void enter(struct ledger *ledger, const struct call *call, hal_addr_t add
 static struct call choose(struct ledger *ledger, uint64_t *random) {
   struct call call = {.kind = (enum kind)random_below(random, KINDS), .size = random_below(random, LONGEST)};
   struct block *block = ledger->count == 0 ? NULL : &ledger->blocks[random_below(random, ledger->count)];
+  if (call.kind == GREED && random_below(random, 16) == 0) { /* seldom, so that there is something in magazines */
+    return call;
+  }
+  call.kind = call.kind == GREED ? FREE : call.kind;
   if (call.kind == COMMON_PIN || call.kind == COMMON_UNPIN) {
     call.addr = test.common[random_below(random, COMMON)];
     return call;
@@ -174,6 +178,9 @@ static struct answer perform(struct zcmem_shm *shm, const struct call *call) {
     break;
   case SHARE:
     answer.status = zcmem_shm_share(shm, call->addr);
+    break;
+  case GREED: /* there is no room for it, so all magazines are emptied */
+    answer.status = zcmem_mem_alloc(hal, 0, NEAR_BYTES, 1, &answer.addr);
     break;
   default:
     answer.status = zcmem_mem_write(hal, call->addr, bytes, sizeof bytes);
@@ -249,7 +256,7 @@ struct seen {
 
 static bool see(void *ctx, const struct zcmem_block_info *block, const struct zcmem_shm_process *owner) {
   struct seen *seen = ctx;
-  if (owner->pid == seen->pid) {
+  if (owner->pid == seen->pid && block->state != ZCMEM_BLOCK_CACHED) {
     assert_int_equal(owner->state, ZCMEM_SHM_GONE);
     assert_true(seen->count < MOST + 2);
     seen->blocks[seen->count++] = (struct block){.addr = block->addr, .size = block->requested, .pins = block->pins};
@@ -305,6 +312,7 @@ static void judge(const struct log *log, pid_t pid) {
   zcmem_shm_snapshot_close(snapshot);
   assert_ok(zcmem_shm_reap(test.shm, &reaped));
   assert_int_equal(reaped.refused, 0);
+  test.cached += reaped.cached;
   const char *wrong = compare(&ledger, &seen, &reaped);
   if (wrong != NULL && begun == ended + 1) {
     const struct call *call = &log->calls[ended];
@@ -335,10 +343,11 @@ static void end(unsigned worker) {
   judge(test.logs[worker], test.pids[worker]);
 }
 
-static void killed_processes_lose_nothing(unsigned workers) {
+static void kill_processes(unsigned workers, uint32_t hal_flags) {
   struct zcmem_block_info info;
+  memset(&test, 0, sizeof test);
+  shm_hal_flags = hal_flags;
   test.random = seed;
-  test.kills = test.calls = test.good = test.done = test.never = 0;
   test.shm = shm_make(NULL, workers + 2);
   for (unsigned i = 0; i < COMMON; i++) {
     test.common[i] = shm_alloc(test.shm, 100);
@@ -370,24 +379,32 @@ static void killed_processes_lose_nothing(unsigned workers) {
   assert_ok(zcmem_shm_close(test.shm));
   print_message(
       "%u processes: %llu kills, %llu calls, of which %llu succeeded; %llu were interrupted and are done, %llu never "
-      "began; nothing lost, none twice\n",
+      "began; %llu blocks were in magazines; nothing lost, none twice\n",
       workers, (unsigned long long)test.kills, (unsigned long long)test.calls, (unsigned long long)test.good,
-      (unsigned long long)test.done, (unsigned long long)test.never);
+      (unsigned long long)test.done, (unsigned long long)test.never, (unsigned long long)test.cached);
   assert_true(test.good > test.calls / 2 && test.done + test.never > 0);
+  assert_true((test.cached > 0) == (hal_flags != 0));
 }
 
 static void one_of_two_is_killed(void **state) {
   (void)state;
-  killed_processes_lose_nothing(2);
+  kill_processes(2, 0);
 }
 
 static void one_of_four_is_killed(void **state) {
   (void)state;
-  killed_processes_lose_nothing(4);
+  kill_processes(4, 0);
+}
+
+/* What they have in magazines is given back, too; and calls that take no lock are interrupted. */
+static void one_of_three_with_magazines_is_killed(void **state) {
+  (void)state;
+  kill_processes(3, ZCMEM_HAL_MAGAZINES);
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(one_of_two_is_killed), cmocka_unit_test(one_of_four_is_killed)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(one_of_two_is_killed), cmocka_unit_test(one_of_four_is_killed),
+                                     cmocka_unit_test(one_of_three_with_magazines_is_killed)};
   seed = env_number("ZCMEM_TEST_SEED", 0x6b696c);
   kills_wanted = env_number("ZCMEM_TEST_OPS", DEFAULT_KILLS);
   print_message("ZCMEM_TEST_SEED=0x%llx ZCMEM_TEST_OPS=%llu\n", (unsigned long long)seed,

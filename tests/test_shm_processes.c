@@ -72,7 +72,7 @@ static void live(unsigned me) {
   static struct message out, in[HELD];
   uint64_t random = seed + me;
   struct zcmem_shm *shm = NULL;
-  SHM_REQUIRE(shm_open_fd(zcmem_shm_fd(test.shm), 0, &shm) == ZCMEM_OK);
+  SHM_REQUIRE(shm_open_fd(zcmem_shm_fd(test.shm), 0, &shm) == ZCMEM_OK); /* with magazines or without, as the test */
   for (uint64_t round = 0; round < test.rounds + HELD; round++) {
     if (round >= HELD) {
       consume(shm, &in[round % HELD]);
@@ -91,16 +91,17 @@ static void live(unsigned me) {
   child_exit(0);
 }
 
-static void processes_pass_blocks(unsigned processes) {
+static void processes_pass_blocks(unsigned processes, uint32_t hal_flags) {
   const struct zcmem_region_config region = {.name = "near",
                                              .kind = ZCMEM_KIND_DRAM,
                                              .flags = ZCMEM_REGION_COHERENT,
                                              .base = NEAR_BASE,
                                              .size = 2 * MOST_PROCESSES * (HELD + 2) * ROUND * LONGEST,
                                              .max_blocks = 2 * MOST_PROCESSES * (HELD + 2) * ROUND};
-  const struct zcmem_shm_config config = {.regions = &region, .region_count = 1};
+  const struct zcmem_shm_config config = {.regions = &region, .region_count = 1, .hal_flags = hal_flags};
   struct zcmem_shm_reaped reaped;
   pid_t pids[MOST_PROCESSES];
+  shm_hal_flags = hal_flags;
   test.processes = processes;
   test.rounds = ops / processes / (2 * ROUND) + 1;
   assert_ok(zcmem_shm_create(&config, &test.shm));
@@ -134,17 +135,29 @@ static void processes_pass_blocks(unsigned processes) {
 
 static void two_processes_pass_blocks(void **state) {
   (void)state;
-  processes_pass_blocks(2);
+  processes_pass_blocks(2, 0);
 }
 
 static void four_processes_pass_blocks(void **state) {
   (void)state;
-  processes_pass_blocks(4);
+  processes_pass_blocks(4, 0);
+}
+
+static void two_processes_with_magazines_pass_blocks(void **state) {
+  (void)state;
+  processes_pass_blocks(2, ZCMEM_HAL_MAGAZINES);
+}
+
+static void four_processes_with_magazines_pass_blocks(void **state) {
+  (void)state;
+  processes_pass_blocks(4, ZCMEM_HAL_MAGAZINES);
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(two_processes_pass_blocks),
-                                     cmocka_unit_test(four_processes_pass_blocks)};
+                                     cmocka_unit_test(four_processes_pass_blocks),
+                                     cmocka_unit_test(two_processes_with_magazines_pass_blocks),
+                                     cmocka_unit_test(four_processes_with_magazines_pass_blocks)};
   seed = env_number("ZCMEM_TEST_SEED", 0x70726f63);
   ops = env_number("ZCMEM_TEST_OPS", DEFAULT_OPS);
   print_message("ZCMEM_TEST_SEED=0x%llx ZCMEM_TEST_OPS=%llu\n", (unsigned long long)seed, (unsigned long long)ops);

@@ -179,6 +179,7 @@ extern ZCMEM_API const struct zcmem_lock_ops zcmem_lock_pthread;
  * kept, and handed out up to an eighth larger than asked for, while a quarter of the region behind its last block is
  * free; where it is not, allocations and frees go to the heap, as without magazines.
  * What a program gains depends on how soon it asks again for the sizes that it frees; where it does not, they rest.
+ * Regions that processes share have them, too, where this flag stands in hal_flags of an area's config: see shm.h.
  * bench/FIGURES.md has figures.
  */
 #define ZCMEM_HAL_MAGAZINES 0x1u

@@ -28,8 +28,14 @@
  * nor one that was passed on and is of zcmem_shm_create. One with a name can, by who may write to it: then whoever
  * touches what is gone gets SIGBUS.
  *
- * There are no magazines, whatever the flags say. Each transfer takes the region's lock twice. zcmem_hal_region_stats
- * counts what this process did; what is in use and free is of all. The lock is a pthread mutex, robust and shared.
+ * Magazines: a process whose config asks for them (hal_flags) has them as in a private HAL, each of its threads its own
+ * (see ZCMEM_HAL_MAGAZINES); others may do without. magazine_share bounds what all processes keep together. What one
+ * keeps is there for all: a request of any process that finds no room, and statistics, take everything out of the
+ * magazines of all processes, also of those that sleep, are stopped or have died, without waiting for them. What a
+ * process keeps when it dies a reap gives back, and so does closing; a child of fork begins with none.
+ *
+ * Each transfer takes the region's lock twice. zcmem_hal_region_stats counts what this process did; what is in use and
+ * free is of all. The lock is a pthread mutex, robust and shared.
  *
  * Hosted builds for Linux with pthread only; ZCMEM_NO_SHM leaves it out.
  */
@@ -63,8 +69,10 @@ struct zcmem_shm_config {
   uint32_t max_processes;                    /* that have it open at once, or died and were not reaped; 0: default */
   uint32_t max_mappings;                     /* of the creator's HAL */
   const struct zcmem_region_config *regions; /* image must be NULL; neither host nor ops: the area has the memory.
-                                                Flags: COHERENT and UNCHECKED; no hardening */
+                                                Flags: COHERENT and UNCHECKED; no hardening. magazine_share is
+                                                for all processes together */
   uint32_t region_count;                     /* 1 ... 64 */
+  uint32_t hal_flags;                        /* of the creator's HAL: ZCMEM_HAL_MAGAZINES, or 0 */
 };
 
 /* How a process reaches a region whose memory is not in the area. */
@@ -83,13 +91,14 @@ struct zcmem_shm_open_config {
   uint32_t max_mappings;                 /* of this process's HAL */
   const struct zcmem_shm_access *access; /* of the regions whose memory is not in the area; others have none */
   uint32_t access_count;                 /* of these */
+  uint32_t hal_flags;                    /* of this process's HAL: ZCMEM_HAL_MAGAZINES, or 0 */
 };
 
 /*
  * Makes an area and opens it. A name that is taken is refused; the area is complete before others can open it.
  *
  * OK: *shm is the area. EINVAL iff an argument is NULL, the name is too long or not "/" and more without another "/",
- * mode, flags, max_processes or region_count is out of its range, or a region's config is invalid (see
+ * mode, flags, hal_flags, max_processes or region_count is out of its range, or a region's config is invalid (see
  * zcmem_hal_add_region). EOVERLAP as there. EBUSY iff the name is taken. ENOMEM iff memory, file descriptors or address
  * space ran out. ELOCK iff a lock could not be made or taken. EIO iff the system refused for another reason. On failure
  * nothing is left. Cost: as zcmem_heap_init for each region, of memory that is zero.
@@ -174,13 +183,15 @@ struct zcmem_shm_reaped {
   uint64_t pins;      /* that had not ended */
   uint64_t transfers; /*   and transfers, mappings on demand and buffers */
   uint32_t refused;   /* blocks of processes that are gone which others use: they stay, for a later reap */
+  uint32_t cached;    /* blocks, not among the above, that were in magazines and are free now */
 };
 
 /*
- * Gives back what processes left that are gone: their pins and transfers end, and their blocks are freed unless others
- * use them. Gone is a process that closed the area, one whose pid nobody has or somebody has who began at another time,
- * and a zombie that waits for its parent. One of which nothing can be told is not gone. All processes of an area are to
- * be in one pid namespace: who is in another one is not seen, and taken for gone.
+ * Gives back what processes left that are gone: their pins and transfers end, their blocks are freed unless others use
+ * them, and what was in their magazines is free. Gone is a process that closed the area, one whose pid nobody has or
+ * somebody has who began at another time, and a zombie that waits for its parent. One of which nothing can be told is
+ * not gone. All processes of an area are to be in one pid namespace: who is in another one is not seen, and taken for
+ * gone.
  *
  * OK: *reaped (may be NULL) is what was done. EINVAL iff shm is NULL. ELOCK iff a lock failed: then part of it is done.
  * Cost: for each process that is gone a look at each descriptor of each region, in steps of 64 under its lock. One reap
@@ -238,7 +249,8 @@ ZCMEM_API enum zcmem_status zcmem_shm_snapshot_get_process(const struct zcmem_sh
 
 /*
  * Calls visit(ctx, block, owner) for each block of the region, free ones too, in the order of addresses, until it
- * returns false. owner->state of a block that is not live is ZCMEM_SHM_NOBODY. EINVAL iff snapshot or visit is NULL or
+ * returns false. The owner of a block in a magazine (ZCMEM_BLOCK_CACHED) is the process whose magazine it is;
+ * owner->state of one that is neither live nor there is ZCMEM_SHM_NOBODY. EINVAL iff snapshot or visit is NULL or
  * there is no such region.
  */
 ZCMEM_API enum zcmem_status zcmem_shm_snapshot_walk(const struct zcmem_shm_snapshot *snapshot, uint32_t index,
