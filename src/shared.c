@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "shared.h"
 
-#ifdef ZCMEM__MAGAZINES
+#ifdef ZCMEM__THREAD_MAGAZINES
 void zcmem__shared_bring_back(struct zcmem__region *region, uint32_t id, uint32_t claimed) {
   if (zcmem__region_take(region) != ZCMEM_OK) {
     return;

@@ -9,7 +9,7 @@
 
 #include "thread.h"
 
-#ifdef ZCMEM__MAGAZINES
+#ifdef ZCMEM__THREAD_MAGAZINES
 /* Allocates from the thread's magazines. False: the lock is needed. */
 ZCMEM__INLINE bool zcmem__shared_alloc(struct zcmem__region *region, hal_size_t size, hal_size_t align,
                                        hal_addr_t *addr) {
@@ -68,6 +68,22 @@ ZCMEM__INLINE bool zcmem__shared_free(struct zcmem__region *region, hal_addr_t a
     zcmem__shared_bring_back(region, id, claimed);
   }
   return done;
+}
+#elif defined(ZCMEM__MAGAZINES)
+/* No process shares regions without pthread. */
+ZCMEM__INLINE bool zcmem__shared_alloc(struct zcmem__region *region, hal_size_t size, hal_size_t align,
+                                       hal_addr_t *addr) {
+  (void)region;
+  (void)size;
+  (void)align;
+  (void)addr;
+  return false;
+}
+
+ZCMEM__INLINE bool zcmem__shared_free(struct zcmem__region *region, hal_addr_t addr) {
+  (void)region;
+  (void)addr;
+  return false;
 }
 #endif
 

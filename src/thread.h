@@ -55,6 +55,11 @@ ZCMEM__INLINE struct zcmem__magazines *zcmem__thread_find(const struct zcmem__re
   return NULL;
 }
 
+ZCMEM__INLINE struct zcmem__magazines *zcmem__thread_find_shared(const struct zcmem__region *region) {
+  (void)region;
+  return NULL;
+}
+
 ZCMEM__INLINE struct zcmem__magazines *zcmem__thread_attach(struct zcmem_hal *hal, struct zcmem__region *region) {
   (void)hal;
   (void)region;
