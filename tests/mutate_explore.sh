@@ -32,7 +32,6 @@ use.h>use.c transfer.c handle.c:s/ || !zcmem__atomic_still(&region->version, ver
 use.h>use.c transfer.c handle.c:s/ZCMEM__GET(block->slack) != slack || //:transfer, and the block comes again for less:a transfer does not look at the slack again
 use.h>use.c transfer.c handle.c:s/now != (ZCMEM__ZOMBIE | ZCMEM__TRANSFER)/true/:deferred free against transfer:a zombie loses its last use without the lock
 use.h>use.c transfer.c handle.c:s/zcmem__atomic_acquire(&region->direct) != 0/true/:alone, free against transfer:transfers without the lock begin while one thread claims without swapping
-region.h>translate.c:s/ZCMEM__LIKELY(zcmem__atomic_still(&region->version, version))/true/:look-up against resize and alloc, no magazines:a translation does not look at the version again
 region.c:s/if (zcmem__atomic_unchanged(&region->version, version))/if (true)/:look-up against resize:a look-up does not look at the version again
 mem.c:/^static enum zcmem_status alloc_drained/,/^}/s/zcmem__magazines_\(revoke\|restore\)(region);//:free against drain:who drains does not revoke
 atomic.h>hal.c:/^static inline void zcmem__atomic_publish/,/^}/s/memory_order_release/memory_order_relaxed/:a new region against its use:what is published need not be complete
