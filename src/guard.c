@@ -310,12 +310,13 @@ static void check_kept(const struct zcmem__guard *guard, bool mend, struct zcmem
   for (uint32_t id = guard->quarantine.first; id != ZCMEM__NIL; id = zcmem__quarantine_next(block)) {
     block = zcmem__block(guard->zones.heap, id);
     const struct zcmem__zone_extent of = zcmem__zone_extent(&guard->zones, block);
-    hal_size_t size = zcmem__quarantine_poisoned(block) ? of.rest - of.addr : 0;
-    hal_size_t good = still_poisoned(guard, of.addr, size);
-    if (good < size) {
-      zcmem__zone_note(damage, ZCMEM_DAMAGE_FREED, of.addr, of.addr + good);
-      if (mend) {
-        zcmem__guard_poison(guard, of.addr, size);
+    if (zcmem__quarantine_poisoned(block)) { /* so the region has a host pointer */
+      hal_size_t size = of.rest - of.addr, good = still_poisoned(guard, of.addr, size);
+      if (good < size) {
+        zcmem__zone_note(damage, ZCMEM_DAMAGE_FREED, of.addr, of.addr + good);
+        if (mend) {
+          zcmem__guard_poison(guard, of.addr, size);
+        }
       }
     }
     if (guard->zones.bytes > 0) {
