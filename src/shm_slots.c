@@ -156,9 +156,10 @@ bool zcmem__shm_slots_unused(const struct zcmem__shm_part *part, uint32_t slot, 
   bool empty = true;
   for (uint64_t done = from, count; done < part->row && (empty || clear); done += count) {
     count = part->row - done < CHUNK ? part->row - done : CHUNK;
+    const size_t bytes = (size_t)count * sizeof chunk[0];
     const off_t at = (off_t)((char *)(row + done) - (char *)part->shm->area);
-    if (pread(part->shm->fd, chunk, count * sizeof chunk[0], at) != (ssize_t)(count * sizeof chunk[0])) {
-      memcpy(chunk, row + done, count * sizeof chunk[0]);
+    if (pread(part->shm->fd, chunk, bytes, at) != (ssize_t)bytes) {
+      memcpy(chunk, row + done, bytes);
     }
     for (uint64_t i = 0; i < count; i++) {
       empty = empty && chunk[i] == 0;

@@ -181,8 +181,8 @@ static bool same_bytes(const unsigned char *a, const unsigned char *b, unsigned 
     return true;
   }
   return target ? memcmp(a + at, b + at, FAULTS_BYTES) == 0
-                : memcmp(a, b, at) == 0 &&
-                      memcmp(a + at + FAULTS_BYTES, b + at + FAULTS_BYTES, FAULTS_REGION - at - FAULTS_BYTES) == 0;
+                : memcmp(a, b, at) == 0 && memcmp(a + at + FAULTS_BYTES, b + at + FAULTS_BYTES,
+                                                  (size_t)(FAULTS_REGION - at - FAULTS_BYTES)) == 0;
 }
 
 static bool same_counters(const struct zcmem_region_stats *a, const struct zcmem_region_stats *b) {

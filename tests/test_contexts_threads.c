@@ -145,7 +145,7 @@ static void make(struct worker *w, struct slot *slot) {
   if (how == 2) { /* a transfer, which uses the block without the lock */
     w->wrong += zcmem_mem_fill(world.hal, addr, &slot->fill, 1, size) != ZCMEM_OK;
   } else {
-    memset(host_of(addr), slot->fill, size);
+    memset(host_of(addr), slot->fill, (size_t)size);
   }
 }
 
