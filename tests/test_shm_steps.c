@@ -15,7 +15,17 @@
 
 #include "shm_lock.h"
 
+/* A fork of a program with AddressSanitizer takes long. */
+#if defined(__SANITIZE_ADDRESS__)
+#define DEFAULT_KILLS UINT64_C(12)
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define DEFAULT_KILLS UINT64_C(12)
+#endif
+#endif
+#ifndef DEFAULT_KILLS
 #define DEFAULT_KILLS UINT64_C(60)
+#endif
 #define SKIPPED 77
 #define SIZE 1000u
 #define WARM 12u
