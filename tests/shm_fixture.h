@@ -8,8 +8,11 @@
 
 #include "child.h"
 #include "unit.h"
+#include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -20,6 +23,29 @@
 #define FAR_BASE UINT64_C(0xf000000000)
 #define FAR_BYTES ((hal_size_t)65536)
 #define SHM_BLOCKS 256u
+
+/* Whether a mutex of who dies goes to the next one; qemu-user knows no such mutexes. */
+static inline bool shm_knows_the_dead(void) {
+  pthread_mutex_t *mutex = mmap(NULL, sizeof *mutex, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  pthread_mutexattr_t how;
+  if (mutex == MAP_FAILED || pthread_mutexattr_init(&how) != 0 ||
+      pthread_mutexattr_setpshared(&how, PTHREAD_PROCESS_SHARED) != 0 ||
+      pthread_mutexattr_setrobust(&how, PTHREAD_MUTEX_ROBUST) != 0 || pthread_mutex_init(mutex, &how) != 0) {
+    return false;
+  }
+  const pid_t pid = fork();
+  if (pid == 0) {
+    _exit(pthread_mutex_lock(mutex));
+  }
+  const bool knows = pid > 0 && waitpid(pid, NULL, 0) == pid && pthread_mutex_trylock(mutex) == EOWNERDEAD;
+  if (knows) {
+    (void)pthread_mutex_consistent(mutex);
+    (void)pthread_mutex_unlock(mutex);
+  }
+  (void)munmap(mutex, sizeof *mutex);
+  (void)pthread_mutexattr_destroy(&how);
+  return knows;
+}
 
 /* Of the HALs that are made from here on: 0, or ZCMEM_HAL_MAGAZINES. */
 static uint32_t shm_hal_flags;
