@@ -47,6 +47,11 @@ static inline bool shm_knows_the_dead(void) {
   return knows;
 }
 
+/* On 32-bit hosts there are no magazines. */
+static inline bool shm_has_magazines(void) {
+  return sizeof(void *) == 8;
+}
+
 /* Of the HALs that are made from here on: 0, or ZCMEM_HAL_MAGAZINES. */
 static uint32_t shm_hal_flags;
 
