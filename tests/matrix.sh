@@ -50,7 +50,7 @@ cells() {
   done
   echo "analyzer clang-tidy cppcheck"
 }
-cheap='s390x-gcc-O2 cortex-m0-gcc cortex-m4-gcc analyzer cppcheck'
+cheap='musl-gcc-O2 cortex-m0-gcc cortex-m4-gcc'
 
 # ----------------------------------------------------------------------------------------------------- their tools --
 
