@@ -50,6 +50,13 @@ enum {
   FAULTS_MAGAZINES = 0x400, /* on a HAL with magazines, whose allocations and frees depend on what these keep */
 };
 
+/* Of a transfer: where uses are not counted without the lock (use.h), each is one with it. */
+#ifdef ZCMEM__DIRECT
+#define FAULTS_TRANSFER 0
+#else
+#define FAULTS_TRANSFER FAULTS_USE
+#endif
+
 #define FAULTS_WAY(way) (1u << (way))
 #define FAULTS_ALL_WAYS ((1u << FAKE_WAYS) - 1u)
 #define FAULTS_HOST_WAY FAULTS_WAY(FAKE_HOST)

@@ -9,6 +9,7 @@
 #include "faults.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -93,6 +94,16 @@ unsigned faults_host_memory(void) {
   }
   return count;
 }
+
+/* What off_t is passed to, where it is longer than a word. */
+#if defined(__GLIBC__) && defined(_FILE_OFFSET_BITS) && _FILE_OFFSET_BITS == 64 && LONG_MAX == INT_MAX
+#define __real_mmap __real_mmap64
+#define __real_ftruncate __real_ftruncate64
+#define __real_posix_fallocate __real_posix_fallocate64
+#define __real_fstat __real_fstat64
+#define __real_fcntl __real_fcntl64
+#define __real_pread __real_pread64
+#endif
 
 void *__real_calloc(size_t count, size_t bytes);
 void __real_free(void *memory);

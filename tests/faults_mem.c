@@ -191,8 +191,9 @@ static enum zcmem_status copy_within(void) {
 #define WITH(function, variant, ways, rules, prepare, call, undo)                                                      \
   { function, variant, ways, FAULTS_HOST_WAY, rules, prepare, call, undo, NULL }
 #define TRANSFER(function, call)                                                                                       \
-  WITH(function, "", MOVING, FAULTS_MOVES | FAULTS_DETOUR, NULL, call, NULL),                                          \
-      WITH(function, "the first one", MOVING, FAULTS_MOVES | FAULTS_DETOUR | FAULTS_VIRGIN, NULL, call, NULL),         \
+  WITH(function, "", MOVING, FAULTS_MOVES | FAULTS_DETOUR | FAULTS_TRANSFER, NULL, call, NULL),                        \
+      WITH(function, "the first one", MOVING, FAULTS_MOVES | FAULTS_DETOUR | FAULTS_VIRGIN | FAULTS_TRANSFER, NULL,    \
+           call, NULL),                                                                                                \
       WITH(function, "with the lock", MOVING, FAULTS_MOVES | FAULTS_DETOUR | FAULTS_DISTURB | FAULTS_USE, NULL, call,  \
            NULL)
 
@@ -233,7 +234,8 @@ const struct faults_operation faults_mem[] = {
     TRANSFER("zcmem_mem_write", write),
     TRANSFER("zcmem_mem_fill", fill),
     TRANSFER("zcmem_mem_copy", copy_within),
-    {"zcmem_mem_copy", "between regions", MOVING, MOVING, FAULTS_MOVES | FAULTS_DETOUR, NULL, copy, NULL, NULL},
+    {"zcmem_mem_copy", "between regions", MOVING, MOVING, FAULTS_MOVES | FAULTS_DETOUR | FAULTS_TRANSFER, NULL, copy,
+     NULL, NULL},
     {"zcmem_mem_copy", "between regions, with the lock", MOVING, FAULTS_HOST_WAY | FAULTS_WAY(FAKE_OPS),
      FAULTS_MOVES | FAULTS_DETOUR | FAULTS_DISTURB | FAULTS_USE, NULL, copy, NULL, NULL},
     FAULTS_END};
