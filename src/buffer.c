@@ -3,6 +3,7 @@
  * Buffers: their table, their numbers, and how long they live.
  */
 #include "buffer_impl.h"
+#include "fork.h"
 #include <string.h>
 
 #define MOST_SLOTS (1u << 24)
@@ -46,6 +47,7 @@ enum zcmem_status zcmem_buffers_init(void *memory, size_t bytes, const struct zc
   }
   enum zcmem_status status = zcmem__lock_init(&made->lock, &config->hal->lock_ops);
   if (status == ZCMEM_OK) {
+    zcmem__fork_open_lock(made->hal, &made->lock);
     *buffers = made;
   }
   return status;
@@ -74,6 +76,7 @@ uint64_t zcmem_buffers_destroy(struct zcmem_buffers *buffers) {
       (void)zcmem__buffer_finish(&rest);
     }
   }
+  zcmem__fork_close_lock(buffers->hal, &buffers->lock);
   zcmem__lock_destroy(&buffers->lock);
   return count;
 }

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+#include "context_impl.h"
+#include "fork.h"
 #include "gdb_script.h"
 #include "hal_impl.h"
 #include "keep.h"
@@ -79,6 +81,7 @@ enum zcmem_status zcmem_hal_init(void *memory, size_t bytes, const struct zcmem_
   if (bytes < needed) {
     return ZCMEM_ENOMEM;
   }
+  zcmem__fork_close(memory); /* one that was made here before, and not ended */
   memset(memory, 0, needed);
   struct zcmem_hal *made = memory;
   unsigned char *tables = (unsigned char *)memory + zcmem__lines(sizeof(struct zcmem_hal));
@@ -96,6 +99,7 @@ enum zcmem_status zcmem_hal_init(void *memory, size_t bytes, const struct zcmem_
   zcmem__atomic_init(&made->count, 0);
   enum zcmem_status status = init_locks(made, entries, config->max_mappings);
   if (status == ZCMEM_OK) {
+    zcmem__fork_open(made);
     zcmem__keep_open(made);
     *hal = made;
   }
@@ -107,7 +111,8 @@ uint64_t zcmem_hal_destroy(struct zcmem_hal *hal) {
   if (hal == NULL) {
     return 0;
   }
-  zcmem__keep_close(hal);
+  zcmem__context_close_all(hal);
+  zcmem__fork_close(hal);
   uint32_t count = zcmem_hal_region_count(hal);
   for (uint32_t i = 0; i < count; i++) {
     struct zcmem_heap_info info;

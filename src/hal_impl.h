@@ -29,8 +29,8 @@ struct zcmem_hal {
   struct zcmem__recording recording;
   bool recorded;                  /* regions that are added are recorded, too */
   uint32_t flags;                 /* ZCMEM_HAL_* */
-  struct zcmem_hal *next;         /* of those that thread.c knows */
-  bool known;                     /* it is one of these */
+  struct zcmem_hal *next;         /* of those that fork.c knows */
+  struct zcmem__lock *locks;      /* made with lock_ops, beside the HAL's own; fork.c's lock guards the list */
   struct zcmem_context *contexts; /* open ones; `adding` guards the list */
   char name[ZCMEM_NAME_MAX + 1];
 };

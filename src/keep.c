@@ -25,39 +25,24 @@ static void settle_others(struct zcmem__region *region, bool give_back) {
 }
 
 #ifdef ZCMEM__MAGAZINES
-/* Whether the HAL can have threads with magazines, and be known to fork. */
-static bool knows_threads(const struct zcmem_hal *hal) {
+/* Whether threads may have magazines in the HAL's regions. */
+static bool wanted(const struct zcmem_hal *hal) {
 #ifdef ZCMEM__THREAD_MAGAZINES
-  return hal->lock_ops.lock == zcmem_lock_pthread.lock;
+  return (hal->flags & ZCMEM_HAL_MAGAZINES) != 0 && hal->allocator.alloc != NULL &&
+         hal->lock_ops.lock == zcmem_lock_pthread.lock;
 #else
   (void)hal;
   return false;
 #endif
 }
 
-/* Whether threads may have magazines in the HAL's regions. */
-static bool wanted(const struct zcmem_hal *hal) {
-  return (hal->flags & ZCMEM_HAL_MAGAZINES) != 0 && hal->allocator.alloc != NULL && knows_threads(hal);
-}
-
-static void make_known(struct zcmem_hal *hal) {
+void zcmem__keep_open(struct zcmem_hal *hal) {
 #ifdef ZCMEM__THREAD_MAGAZINES
-  zcmem__thread_open(hal);
+  if (wanted(hal)) {
+    zcmem__thread_open();
+  }
 #else
   (void)hal;
-#endif
-}
-
-void zcmem__keep_open(struct zcmem_hal *hal) {
-  if (wanted(hal)) {
-    make_known(hal);
-  }
-}
-
-void zcmem__keep_close(struct zcmem_hal *hal) {
-  zcmem__context_close_all(hal);
-#ifdef ZCMEM__THREAD_MAGAZINES
-  zcmem__thread_close(hal);
 #endif
 }
 
@@ -73,9 +58,6 @@ enum zcmem_status zcmem__keep_alloc(struct zcmem_hal *hal, const struct zcmem_re
   *depot = NULL;
   if (zcmem__keep_bytes(config) > 0) {
     zcmem__barrier_open();
-    if (knows_threads(hal)) {
-      make_known(hal);
-    }
     return ZCMEM_OK;
   }
   if (!wanted(hal) || !may_keep(config)) {
@@ -178,10 +160,6 @@ void zcmem__keep_notice(struct zcmem__region *region, hal_addr_t addr) {
 #else
 void zcmem__keep_open(struct zcmem_hal *hal) {
   (void)hal;
-}
-
-void zcmem__keep_close(struct zcmem_hal *hal) {
-  zcmem__context_close_all(hal);
 }
 
 size_t zcmem__keep_bytes(const struct zcmem_region_config *config) {

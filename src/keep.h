@@ -11,9 +11,8 @@
 /* Whether the share asked for can be. */
 bool zcmem__keep_valid(const struct zcmem_region_config *config);
 
-/* Makes a new HAL known to threads that end and to fork, if it may have magazines; forgets it and closes contexts. */
+/* For a new HAL, which fork knows: prepares for its threads' magazines, if it may have some. */
 void zcmem__keep_open(struct zcmem_hal *hal);
-void zcmem__keep_close(struct zcmem_hal *hal);
 
 /* Bytes behind the heap in a region's image for what magazines share: with ZCMEM_REGION_CONTEXTS, else 0. */
 size_t zcmem__keep_bytes(const struct zcmem_region_config *config);

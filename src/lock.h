@@ -12,7 +12,8 @@
 
 struct zcmem__lock {
   const struct zcmem_lock_ops *ops; /* lives as long as the lock */
-  bool forking;                     /* it is held by who forks (thread.c) */
+  bool forking;                     /* it is held by who forks (fork.c) */
+  struct zcmem__lock *next;         /* of the HAL's list */
   alignas(16) unsigned char state[ZCMEM_LOCK_BYTES];
 };
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Which magazines are the calling thread's: found through a few slots of thread-local memory, by the region's serial
- * number, which no other region of the process ever has. Threads that end give their blocks back; a process that forks
- * has all locks and no thread in its magazines at that moment. With ZCMEM_NO_PTHREAD no thread has any.
+ * number, which no other region of the process ever has. Threads that end give their blocks back; what becomes of them
+ * in a fork stands in fork.c. With ZCMEM_NO_PTHREAD no thread has any.
  */
 #ifndef ZCMEM_THREAD_H
 #define ZCMEM_THREAD_H
@@ -43,9 +43,9 @@ ZCMEM__INLINE struct zcmem__magazines *zcmem__thread_find_shared(const struct zc
  */
 struct zcmem__magazines *zcmem__thread_attach(struct zcmem_hal *hal, struct zcmem__region *region);
 
-/* Makes the HAL known to threads that end and to fork, if it is not; and forgets it. */
-void zcmem__thread_open(struct zcmem_hal *hal);
-void zcmem__thread_close(struct zcmem_hal *hal);
+/* Before the first thread of the process has magazines in a HAL, which fork knows: what takes care of threads that end.
+ */
+void zcmem__thread_open(void);
 
 /* A serial number. */
 uint64_t zcmem__thread_serial(void);

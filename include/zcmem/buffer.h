@@ -116,7 +116,8 @@ struct zcmem_buffers_stats {
 ZCMEM_API size_t zcmem_buffers_bytes(const struct zcmem_buffers_config *config);
 
 /*
- * Makes an empty table in `memory`, aligned to 64 bytes, which stays the caller's and must outlive the table.
+ * Makes an empty table in `memory`, aligned to 64 bytes, which stays the caller's and must outlive the table. Its lock
+ * is of the HAL's kind, and fork knows it as it knows the HAL's (zcmem_hal_init).
  * OK: *buffers is the table. EINVAL iff a pointer is NULL, memory is misaligned or the config is invalid. ENOMEM iff
  * bytes is too small. ELOCK iff the lock could not be made.
  */

@@ -174,10 +174,10 @@ extern ZCMEM_API const struct zcmem_lock_ops zcmem_lock_pthread;
  * without the lock. In hosted builds for 64-bit machines, with an allocator and zcmem_lock_pthread; elsewhere the flag
  * does nothing. What is kept is live for no call. Before a request fails that the region could hold, all of it is given
  * back, also what other threads keep; but it has had its say in where other blocks lie, see below. A thread that ends
- * gives back what it has; fork leaves both processes a HAL in order (where a lock fails at that moment, the child's
- * calls that need it answer ELOCK). No call is to be made from a signal handler that interrupts another one. Blocks are
- * kept, and handed out up to an eighth larger than asked for, while a quarter of the region behind its last block is
- * free; where it is not, allocations and frees go to the heap, as without magazines.
+ * gives back what it has; after a fork the child gets what threads kept that it does not have. No call is to be made
+ * from a signal handler that interrupts another one. Blocks are kept, and handed out up to an eighth larger than asked
+ * for, while a quarter of the region behind its last block is free; where it is not, allocations and frees go to the
+ * heap, as without magazines.
  * What a program gains depends on how soon it asks again for the sizes that it frees; where it does not, they rest.
  * Regions that processes share have them, too, where this flag stands in hal_flags of an area's config: see shm.h.
  * bench/FIGURES.md has figures.
@@ -258,7 +258,10 @@ ZCMEM_API size_t zcmem_region_bytes(const struct zcmem_region_config *config);
 
 /*
  * Makes a HAL without regions in `memory`, aligned to 64 bytes, which stays the caller's and must outlive the HAL.
- * Allocates nothing.
+ * Allocates nothing. With zcmem_lock_pthread the HAL is known to fork until zcmem_hal_destroy: a process that forks
+ * waits for calls that hold a lock, and both processes have a HAL in order, whatever other threads were doing; where a
+ * lock fails at that moment, the child's calls that need it answer ELOCK. What the lost threads had (blocks, pins,
+ * mappings, transfers) stays as it was. With another lock that is the caller's care.
  *
  * OK: *hal is the HAL. EINVAL iff a pointer is NULL, memory is misaligned, the name is empty or too long, max_regions
  * or bounce_bytes is out of its range, flags has unknown bits, lock->bytes is above ZCMEM_LOCK_BYTES, or a member
