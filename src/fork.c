@@ -10,7 +10,7 @@
 #include <pthread.h>
 
 static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
-static bool watched;
+static bool fork_watched;
 /* Guards the list of HALs, and of each the locks beside its own. Taken before any lock of a HAL. */
 static pthread_mutex_t registry = PTHREAD_MUTEX_INITIALIZER;
 static struct zcmem_hal *hals;
@@ -151,20 +151,11 @@ static void after_fork_in_child(void) {
  */
 
 static void watch(void) {
-  watched = pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) == 0;
+  fork_watched = pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) == 0;
 }
 
 bool zcmem__fork_watched(void) {
-  return watched;
-}
-
-static void forget(const struct zcmem_hal *hal) {
-  for (struct zcmem_hal **at = &hals; *at != NULL; at = &(*at)->next) {
-    if (*at == hal) {
-      *at = hal->next;
-      break;
-    }
-  }
+  return fork_watched;
 }
 
 void zcmem__fork_open(struct zcmem_hal *hal) {
@@ -180,7 +171,12 @@ void zcmem__fork_open(struct zcmem_hal *hal) {
 
 void zcmem__fork_close(struct zcmem_hal *hal) {
   (void)pthread_mutex_lock(&registry);
-  forget(hal);
+  for (struct zcmem_hal **at = &hals; *at != NULL; at = &(*at)->next) {
+    if (*at == hal) {
+      *at = hal->next;
+      break;
+    }
+  }
   (void)pthread_mutex_unlock(&registry);
 }
 
