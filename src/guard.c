@@ -120,6 +120,11 @@ static void change_slack(struct zcmem__guard *guard, struct zcmem__block *block,
   guard->zones.heap->slack += (uint64_t)(int64_t)(int32_t)more;
 }
 
+hal_size_t zcmem__guard_largest(const struct zcmem__guard *guard) {
+  hal_size_t largest = zcmem_heap_largest(guard->zones.heap);
+  return largest > guard->zones.bytes ? largest - guard->zones.bytes : 0;
+}
+
 enum zcmem_status zcmem__guard_alloc(struct zcmem__guard *guard, hal_size_t size, hal_size_t align, hal_addr_t *addr) {
   uint32_t id;
   if (addr == NULL) {

@@ -31,6 +31,9 @@ hal_size_t zcmem__guard_front(const struct zcmem_region_config *config);
 void zcmem__guard_init(struct zcmem__guard *guard, const struct zcmem_region_config *config, struct zcmem_heap *heap);
 void zcmem__guard_destroy(struct zcmem__guard *guard);
 
+/* With the lock held: the largest request that would succeed now, with nothing taken out of the quarantine. */
+hal_size_t zcmem__guard_largest(const struct zcmem__guard *guard);
+
 /* As zcmem_heap_alloc of a zone more. */
 enum zcmem_status zcmem__guard_alloc(struct zcmem__guard *guard, hal_size_t size, hal_size_t align, hal_addr_t *addr);
 

@@ -31,6 +31,7 @@ static enum zcmem_status snapshot(struct zcmem__region *region, struct zcmem_reg
   status = zcmem_heap_get_info(region->heap, &info);
   stats->largest = zcmem_heap_largest(region->heap);
   if (region->guard != NULL) {
+    stats->largest = zcmem__guard_largest(region->guard);
     kept = zcmem__heap_bytes_of(region->heap, (uint32_t)region->guard->quarantine.kept);
     kept_blocks = region->guard->quarantine.blocks;
   }

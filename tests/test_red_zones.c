@@ -160,6 +160,48 @@ static void test_resize_moves_the_zone(void **state) {
   close_hardened(1);
 }
 
+/* What `largest` says can be had, and a byte more cannot: with one hole, with several, with none. */
+static void test_the_largest_request(void **state) {
+  (void)state;
+  for (hal_size_t zone = 1; zone <= 3 * QUANTUM; zone += zone < 3 ? 1 : 61) {
+    hal_addr_t held[3];
+    open_hardened(0, zone, 0);
+    for (unsigned round = 0; round < 4; round++) {
+      struct zcmem_region_stats stats = {.struct_bytes = sizeof stats};
+      hal_addr_t addr = 0;
+      assert_ok(zcmem_hal_region_stats(hal, 0, &stats));
+      assert_true(stats.largest > 0);
+      assert_ok(zcmem_mem_alloc(hal, 0, stats.largest, 1, &addr));
+      assert_ok(zcmem_mem_free(hal, addr));
+      assert_int_not_equal(zcmem_mem_alloc(hal, 0, stats.largest + 1, 1, &addr), ZCMEM_OK);
+      if (round < 3) {
+        held[round] = block_of(1 + 7 * QUANTUM * round);
+      }
+    }
+    assert_ok(zcmem_mem_free(hal, held[1]));
+    assert_ok(zcmem_mem_free(hal, held[0]));
+    assert_ok(zcmem_mem_free(hal, held[2]));
+    close_hardened(0);
+  }
+}
+
+/* Where less is free than a zone no request succeeds. */
+static void test_no_room_but_for_a_zone(void **state) {
+  struct zcmem_region_stats stats = {.struct_bytes = sizeof stats};
+  hal_addr_t addr = 0;
+  (void)state;
+  open_hardened(0, 2 * QUANTUM, 0);
+  assert_ok(zcmem_hal_region_stats(hal, 0, &stats));
+  hal_addr_t all = block_of(stats.largest - 2 * QUANTUM);
+  assert_ok(zcmem_hal_region_stats(hal, 0, &stats));
+  assert_true(stats.available > 0 && stats.available <= 2 * QUANTUM);
+  assert_int_equal(stats.largest, 0);
+  assert_int_equal(stats.fragmentation, 1000000);
+  assert_status(zcmem_mem_alloc(hal, 0, 1, 1, &addr), ZCMEM_ENOSPC);
+  assert_ok(zcmem_mem_free(hal, all));
+  close_hardened(0);
+}
+
 static void test_sizes_that_wrap(void **state) {
   (void)state;
   hal_addr_t addr = 0;
@@ -380,6 +422,8 @@ int main(void) {
       cmocka_unit_test(test_nothing_is_lost),
       cmocka_unit_test(test_transfers_end_where_the_block_does),
       cmocka_unit_test(test_resize_moves_the_zone),
+      cmocka_unit_test(test_the_largest_request),
+      cmocka_unit_test(test_no_room_but_for_a_zone),
       cmocka_unit_test(test_sizes_that_wrap),
       cmocka_unit_test(test_a_large_quantum),
       cmocka_unit_test(test_zones_larger_than_a_quantum),

@@ -1,84 +1,52 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * All features at once, for ZCMEM_SOAK_SECONDS: threads that come and go allocate, resize, pin, transfer, map, make
- * buffers and views and hand blocks to each other, in a region with magazines, in one that is mapped on demand and in
- * one without magazines, while the process forks and is looked at. Each block is filled with one byte that only its
- * owner knows, so two owners of one place are found.
+ * buffers and views, use handles, tags and contexts, and hand blocks to each other, in a region with magazines, in one
+ * that is mapped on demand, in one without magazines, in one for contexts and in a hardened one, while the process
+ * forks, is recorded now and then, dumped and looked at. Each block is filled with one byte that only its owner knows,
+ * so two owners of one place are found.
  */
 #ifndef _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L
 #endif
 
 #include "child.h"
-#include "unit.h"
-#include <zcmem/zcmem.h>
+#include "soak.h"
 
 #ifndef ZCMEM_NO_PTHREAD
-#include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-enum {
-  SECONDS = 3,
-  WORKERS = 4,
-  OWN = 96,
-  COMMON = 32,
-  REGIONS = 3,
-  WINDOWS = 1, /* the region that is mapped on demand */
-  BYTES = 1 << 21,
-  BASE = 1 << 24,
-  BLOCKS = 600,
-  PHASES = 3
-};
+enum { SECONDS = 3, WORKERS = 4, BLOCKS = 600, TURNS = 16 };
 
-static _Alignas(4096) unsigned char memory[REGIONS][BYTES];
-static struct zcmem_hal *hal;
-static struct zcmem_buffers *buffers;
-static atomic_uint wrong; /* CMocka's assertions are for the main thread */
-static _Atomic(const char *) what;
-static atomic_ullong calls, threads, forks, views;
+static _Alignas(4096) unsigned char memory[SOAK_REGIONS][SOAK_BYTES];
+static _Alignas(8) unsigned char tag_memory[SOAK_TAGS * ZCMEM_TAG_BYTES];
+static hal_size_t largest[SOAK_REGIONS]; /* with nothing in use */
+static atomic_ullong threads, forks, events;
 
-struct filled {
-  hal_addr_t addr; /* 0: none */
-  hal_size_t size;
-  unsigned region;
-  unsigned char byte;
-};
+struct zcmem_hal *soak_hal;
+struct zcmem_buffers *soak_buffers;
+hal_size_t soak_bytes[SOAK_REGIONS];
+struct soak_block soak_common[SOAK_COMMON];
+atomic_ullong soak_calls, soak_views;
+atomic_uint soak_wrong;
+_Atomic(const char *) soak_what;
 
-/* Blocks that threads hand to each other. */
-static struct filled common[COMMON];
-static pthread_mutex_t exchange = PTHREAD_MUTEX_INITIALIZER;
-
-struct worker {
-  pthread_t thread;
-  uint64_t seed;
-  atomic_bool leave; /* its turn is over */
-  struct filled own[OWN];
-};
-
-static void expect_at(bool good, const char *text) {
+void soak_expect_at(bool good, const char *text) {
   if (!good) {
-    atomic_fetch_add(&wrong, 1);
-    atomic_store(&what, text);
+    atomic_fetch_add(&soak_wrong, 1);
+    atomic_store(&soak_what, text);
   }
-}
-#define TEXT(line) TEXT2(line)
-#define TEXT2(line) #line
-#define EXPECT(good) expect_at(good, __FILE__ ":" TEXT(__LINE__) ": " #good)
-
-static bool no_room(enum zcmem_status status) {
-  return status == ZCMEM_ENOSPC || status == ZCMEM_EFRAG || status == ZCMEM_ENOMEM;
 }
 
 static int map_window(void *ctx, hal_addr_t addr, hal_size_t size, unsigned flags, void **host) {
   (void)ctx;
   (void)size;
   (void)flags;
-  *host = memory[WINDOWS] + (addr - (hal_addr_t)BASE * (WINDOWS + 1));
+  *host = memory[SOAK_WINDOWS] + (addr - (hal_addr_t)SOAK_BASE * (SOAK_WINDOWS + 1));
   return 0;
 }
 
@@ -92,211 +60,16 @@ static int unmap_window(void *ctx, hal_addr_t addr, hal_size_t size, void *host)
 
 static const struct zcmem_region_ops window_ops = {.map = map_window, .unmap = unmap_window};
 
-/* ------------------------------------------------------------------------------------------------------- blocks -- */
+/* ------------------------------------------------------------------------------------------------- threads, forks --
+ */
 
-static void fill(struct worker *worker, struct filled *block) {
-  block->byte = (unsigned char)random_next(&worker->seed);
-  EXPECT(zcmem_mem_fill(hal, block->addr, &block->byte, 1, block->size) == ZCMEM_OK);
-}
-
-static void check(const struct filled *block) {
-  unsigned char bytes[256];
-  struct zcmem_block_info info;
-  EXPECT(zcmem_mem_info(hal, block->addr, &info) == ZCMEM_OK && info.addr == block->addr &&
-         info.requested == block->size);
-  for (hal_size_t done = 0; done < block->size;) {
-    size_t step = block->size - done < sizeof bytes ? (size_t)(block->size - done) : sizeof bytes;
-    EXPECT(zcmem_mem_read(hal, bytes, block->addr + done, step) == ZCMEM_OK);
-    bool mine = true;
-    for (size_t i = 0; i < step; i++) {
-      mine = mine && bytes[i] == block->byte;
-    }
-    EXPECT(mine);
-    done += step;
-  }
-}
-
-static void make(struct worker *worker, struct filled *block) {
-  unsigned region = (unsigned)random_below(&worker->seed, REGIONS);
-  hal_size_t size =
-      random_below(&worker->seed, 32) == 0 ? random_below(&worker->seed, BYTES / 8) : random_below(&worker->seed, 1500);
-  enum zcmem_status status =
-      zcmem_mem_alloc(hal, region, size, random_below(&worker->seed, 16) == 0 ? 4096 : 1, &block->addr);
-  EXPECT(status == ZCMEM_OK || no_room(status));
-  if (status != ZCMEM_OK) {
-    block->addr = 0;
-    return;
-  }
-  block->size = size;
-  block->region = region;
-  fill(worker, block);
-}
-
-static void drop(struct worker *worker, struct filled *block) {
-  check(block);
-  switch (random_below(&worker->seed, 6)) {
-  case 0:
-    EXPECT(zcmem_mem_pin(hal, block->addr) == ZCMEM_OK);
-    EXPECT(zcmem_mem_free(hal, block->addr) == ZCMEM_EBUSY);
-    EXPECT(zcmem_mem_free_deferred(hal, block->addr) == ZCMEM_OK);
-    EXPECT(zcmem_mem_unpin(hal, block->addr) == ZCMEM_OK);
-    break;
-  case 1:
-    EXPECT(zcmem_mem_free_deferred(hal, block->addr) == ZCMEM_OK);
-    break;
-  case 2: {
-    uint32_t freed = 0;
-    EXPECT(zcmem_mem_free_batch(hal, &block->addr, 1, &freed) == ZCMEM_OK && freed == 1);
-    break;
-  }
-  default:
-    EXPECT(zcmem_mem_free(hal, block->addr) == ZCMEM_OK);
-  }
-  block->addr = 0;
-}
-
-static void resize(struct worker *worker, struct filled *block) {
-  hal_size_t size = random_below(&worker->seed, 2 * block->size + 2);
-  enum zcmem_status status = zcmem_mem_resize(hal, block->addr, size);
-  EXPECT(status == ZCMEM_OK || no_room(status));
-  if (status == ZCMEM_OK) {
-    block->size = size;
-    fill(worker, block);
-  }
-}
-
-/* ------------------------------------------------------------------------------------------ mapped, and buffers -- */
-
-static void map_block(struct worker *worker, struct filled *block) {
-  void *host = NULL;
-  struct zcmem_place place;
-  if (block->size == 0) { /* there is nothing to map */
-    return;
-  }
-  enum zcmem_status status = zcmem_mem_map(hal, block->addr, block->size, ZCMEM_MAP_READ | ZCMEM_MAP_WRITE, &host);
-  EXPECT(status == ZCMEM_OK || status == ZCMEM_ENOMEM); /* the table of mappings is small */
-  if (status != ZCMEM_OK) {
-    return;
-  }
-  unsigned char *bytes = host;
-  EXPECT(bytes[0] == block->byte && bytes[block->size - 1] == block->byte);
-  EXPECT(zcmem_mem_locate(hal, host, &place) == ZCMEM_OK && place.addr == block->addr && place.block == block->addr);
-  block->byte = (unsigned char)random_next(&worker->seed);
-  memset(bytes, block->byte, (size_t)block->size);
-  EXPECT(zcmem_mem_free(hal, block->addr) == ZCMEM_EBUSY);
-  EXPECT(zcmem_mem_unmap(hal, host) == ZCMEM_OK);
-}
-
-/* A buffer over fresh memory, or over host memory that no region has; a part of it; and views of both. */
-static void use_buffer(struct worker *worker) {
-  unsigned char bytes[512];
-  bool shadow = random_below(&worker->seed, 2) == 0;
-  unsigned char byte = (unsigned char)random_next(&worker->seed);
-  const struct zcmem_buffer_config config = {.flags = ZCMEM_BUFFER_READ | ZCMEM_BUFFER_WRITE |
-                                                      (shadow ? ZCMEM_BUFFER_USE_HOST : ZCMEM_BUFFER_COPY_HOST),
-                                             .host = bytes,
-                                             .size = sizeof bytes};
-  zcmem_buffer_t buffer = 0, part = 0;
-  struct zcmem_view view;
-  memset(bytes, byte, sizeof bytes);
-  enum zcmem_status status = zcmem_buffer_create(buffers, &config, &buffer);
-  EXPECT(status == ZCMEM_OK || no_room(status));
-  if (status != ZCMEM_OK) {
-    return;
-  }
-  status = zcmem_buffer_create_sub(buffers, buffer, 0, 128, 256, &part);
-  EXPECT(status == ZCMEM_OK || status == ZCMEM_ENOMEM);
-  zcmem_buffer_t seen = status == ZCMEM_OK ? part : buffer;
-  status = zcmem_buffer_begin(buffers, seen, 0, 256, ZCMEM_BUFFER_READ | ZCMEM_BUFFER_WRITE, NULL, &view);
-  EXPECT(status == ZCMEM_OK || status == ZCMEM_ENOMEM);
-  if (status == ZCMEM_OK) {
-    unsigned char there[256];
-    EXPECT(zcmem_mem_read(hal, there, view.addr, sizeof there) == ZCMEM_OK);
-    EXPECT(there[0] == byte && there[255] == byte);
-    byte ^= 0x55;
-    EXPECT(zcmem_mem_fill(hal, view.addr, &byte, 1, sizeof there) == ZCMEM_OK);
-    EXPECT(zcmem_buffer_end(buffers, view.id) == ZCMEM_OK);
-    EXPECT(!shadow || bytes[seen == part ? 128 : 0] == byte);
-    atomic_fetch_add(&views, 1);
-  }
-  EXPECT(part == 0 || zcmem_buffer_release(buffers, part) == ZCMEM_OK);
-  EXPECT(zcmem_buffer_release(buffers, buffer) == ZCMEM_OK);
-}
-
-/* ------------------------------------------------------------------------------------------------------ threads -- */
-
-static void hand_over(struct worker *worker, struct filled *block) {
-  size_t at = (size_t)random_below(&worker->seed, COMMON);
-  (void)pthread_mutex_lock(&exchange);
-  struct filled other = common[at];
-  common[at] = *block;
-  *block = other;
-  (void)pthread_mutex_unlock(&exchange);
-}
-
-static void look(struct worker *worker) {
-  struct zcmem_region_stats stats = {.struct_bytes = sizeof stats};
-  unsigned region = (unsigned)random_below(&worker->seed, REGIONS);
-  EXPECT(zcmem_hal_region_stats(hal, region, &stats) == ZCMEM_OK);
-  EXPECT(stats.in_use + stats.available == BYTES && stats.requested <= stats.in_use);
-  EXPECT(stats.allocations == stats.frees + stats.live);
-  EXPECT(random_below(&worker->seed, 4) != 0 || zcmem_hal_check(hal) == ZCMEM_OK);
-}
-
-static void copy(struct worker *worker, const struct filled *from, struct filled *to) {
-  (void)worker;
-  if (from->addr != 0 && from != to && from->size >= to->size) {
-    EXPECT(zcmem_mem_copy(hal, to->addr, from->addr, to->size) == ZCMEM_OK);
-    to->byte = from->byte;
-  }
-}
-
-static void act(struct worker *worker, struct filled *block) {
-  uint64_t which = random_below(&worker->seed, 64);
-  if (which == 0) {
-    look(worker);
-  } else if (which < 4) {
-    hand_over(worker, block);
-  } else if (which < 6) {
-    use_buffer(worker);
-  } else if (block->addr == 0) {
-    make(worker, block);
-  } else if (which < 12) {
-    resize(worker, block);
-  } else if (which < 16) {
-    map_block(worker, block);
-  } else if (which < 20) {
-    copy(worker, &worker->own[random_below(&worker->seed, OWN)], block);
-  } else {
-    drop(worker, block);
-    if (which < 50) {
-      make(worker, block);
-    }
-  }
-}
-
-static void *work(void *arg) {
-  struct worker *worker = arg;
-  for (uint64_t i = 0; !atomic_load(&worker->leave); i++) {
-    size_t most = i / 2048 % PHASES == 0 ? 4 : OWN; /* magazines that are of use, that rest, that run over */
-    act(worker, &worker->own[random_below(&worker->seed, most)]);
-    atomic_fetch_add_explicit(&calls, 1, memory_order_relaxed);
-  }
-  for (size_t i = 0; i < OWN; i++) {
-    if (worker->own[i].addr != 0) {
-      drop(worker, &worker->own[i]);
-    }
-  }
-  return NULL;
-}
-
-static void start(struct worker *worker) {
+static void start(struct soak_worker *worker) {
   atomic_store(&worker->leave, false);
-  assert_int_equal(pthread_create(&worker->thread, NULL, work, worker), 0);
+  assert_int_equal(pthread_create(&worker->thread, NULL, soak_work, worker), 0);
   atomic_fetch_add(&threads, 1);
 }
 
-static void end(struct worker *worker) {
+static void end(struct soak_worker *worker) {
   atomic_store(&worker->leave, true);
   assert_int_equal(pthread_join(worker->thread, NULL), 0);
 }
@@ -307,16 +80,16 @@ static void fork_once(void) {
   pid_t child = fork();
   if (child == 0) {
     (void)alarm(60);
-    for (uint32_t region = 0; region < REGIONS; region++) {
+    for (uint32_t region = 0; region < SOAK_REGIONS; region++) {
       hal_addr_t addr = 0;
       for (int i = 0; i < 100; i++) {
-        enum zcmem_status got = zcmem_mem_alloc(hal, region, 100, 1, &addr);
-        if (got == ZCMEM_OK ? zcmem_mem_free(hal, addr) != ZCMEM_OK : !no_room(got)) {
+        enum zcmem_status got = zcmem_mem_alloc(soak_hal, region, 100, 1, &addr);
+        if (got == ZCMEM_OK ? zcmem_mem_free(soak_hal, addr) != ZCMEM_OK : !soak_no_room(got)) {
           _exit(2);
         }
       }
     }
-    child_exit(zcmem_hal_check(hal) == ZCMEM_OK ? 0 : 3);
+    child_exit(zcmem_hal_check(soak_hal) == ZCMEM_OK ? 0 : 3);
   }
   assert_true(child > 0);
   assert_int_equal(waitpid(child, &status, 0), child);
@@ -325,48 +98,90 @@ static void fork_once(void) {
   atomic_fetch_add(&forks, 1);
 }
 
+/* ---------------------------------------------------------------------------------------- seen from outside -- */
+
+/* Each event is written as bytes and read again. */
+static void note_event(void *ctx, const struct zcmem_event *event) {
+  uint8_t bytes[ZCMEM_EVENT_BYTES];
+  struct zcmem_event again;
+  size_t used = 0, size = zcmem_event_encode(event, bytes);
+  (void)ctx;
+  EXPECT(zcmem_event_decode(bytes, size, &again, &used) == ZCMEM_OK && used == size && again.kind == event->kind &&
+         again.addr == event->addr && again.sequence == event->sequence);
+  atomic_fetch_add(&events, 1);
+}
+
+/* For one turn of sixteen the HAL is recorded; for another one no tags are counted. */
+static void look_on(unsigned turn) {
+  static const struct zcmem_recorder recorder = {.event = note_event};
+  if (turn % TURNS == 4 || turn % TURNS == 5) {
+    EXPECT(zcmem_hal_set_recorder(soak_hal, turn % TURNS == 4 ? &recorder : NULL) == ZCMEM_OK);
+  }
+  if (turn % TURNS == 10 || turn % TURNS == 11) {
+    EXPECT(zcmem_hal_count_tags(soak_hal, SOAK_PLAIN, turn % TURNS == 10 ? NULL : tag_memory,
+                                turn % TURNS == 10 ? 0 : sizeof tag_memory) == ZCMEM_OK);
+  }
+}
+
+/* ------------------------------------------------------------------------------------------------------- the world --
+ */
+
 static void open_world(void) {
   const struct zcmem_hal_config config = {
-      .name = "device", .max_regions = REGIONS, .max_mappings = 16, .flags = ZCMEM_HAL_MAGAZINES};
-  struct zcmem_region_config regions[REGIONS];
-  const char *const names[REGIONS] = {"magazines", "windows", "plain"};
-  for (unsigned i = 0; i < REGIONS; i++) {
+      .name = "device", .max_regions = SOAK_REGIONS, .max_mappings = 16, .flags = ZCMEM_HAL_MAGAZINES};
+  struct zcmem_region_config regions[SOAK_REGIONS];
+  const char *const names[SOAK_REGIONS] = {"magazines", "windows", "plain", "contexts", "hardened"};
+  for (unsigned i = 0; i < SOAK_REGIONS; i++) {
     regions[i] = (struct zcmem_region_config){.name = names[i],
                                               .kind = ZCMEM_KIND_DRAM,
                                               .flags = ZCMEM_REGION_COHERENT,
-                                              .base = (hal_addr_t)BASE * (i + 1),
-                                              .size = BYTES,
+                                              .base = (hal_addr_t)SOAK_BASE * (i + 1),
+                                              .size = SOAK_BYTES,
                                               .max_blocks = BLOCKS,
-                                              .magazine_share = i == 2 ? ZCMEM_MAGAZINE_NONE : 128,
-                                              .host = i == WINDOWS ? NULL : memory[i],
-                                              .ops = i == WINDOWS ? &window_ops : NULL};
+                                              .magazine_share = i == SOAK_PLAIN ? ZCMEM_MAGAZINE_NONE : 128,
+                                              .host = i == SOAK_WINDOWS ? NULL : memory[i],
+                                              .ops = i == SOAK_WINDOWS ? &window_ops : NULL};
   }
-  assert_ok(zcmem_hal_create(&config, regions, REGIONS, &hal));
-  const struct zcmem_buffers_config table = {.hal = hal, .max_buffers = 16, .max_views = 8};
+  regions[SOAK_CONTEXTS].flags |= ZCMEM_REGION_CONTEXTS;
+  regions[SOAK_HARDENED].flags |= ZCMEM_REGION_HANDLES | ZCMEM_REGION_POISON;
+  regions[SOAK_HARDENED].red_zone = 64;
+  regions[SOAK_HARDENED].quarantine = SOAK_BYTES / 64;
+  assert_ok(zcmem_hal_create(&config, regions, SOAK_REGIONS, &soak_hal));
+  const struct zcmem_buffers_config table = {.hal = soak_hal, .max_buffers = 16, .max_views = 8};
   size_t bytes = zcmem_buffers_bytes(&table);
   void *place = aligned_alloc(64, (bytes + 63) / 64 * 64);
   assert_non_null(place);
-  assert_ok(zcmem_buffers_init(place, bytes, &table, &buffers));
+  assert_ok(zcmem_buffers_init(place, bytes, &table, &soak_buffers));
+  for (uint32_t region = 0; region < SOAK_REGIONS; region++) {
+    struct zcmem_region_stats stats = {.struct_bytes = sizeof stats};
+    assert_ok(zcmem_hal_region_stats(soak_hal, region, &stats));
+    largest[region] = stats.largest;
+    soak_bytes[region] = stats.available;
+  }
+  assert_ok(zcmem_hal_count_tags(soak_hal, SOAK_PLAIN, tag_memory, sizeof tag_memory));
 }
 
 static void close_world(void) {
-  for (size_t i = 0; i < COMMON; i++) {
-    if (common[i].addr != 0) {
-      check(&common[i]);
-      assert_ok(zcmem_mem_free(hal, common[i].addr));
+  for (size_t i = 0; i < SOAK_COMMON; i++) {
+    if (soak_common[i].addr != 0) {
+      soak_check(&soak_common[i]);
+      assert_ok(zcmem_mem_free(soak_hal, soak_common[i].addr));
     }
   }
-  assert_ok(zcmem_hal_check(hal));
-  assert_int_equal(zcmem_buffers_destroy(buffers), 0);
-  free(buffers);
-  for (uint32_t region = 0; region < REGIONS; region++) {
+  assert_ok(zcmem_hal_check(soak_hal));
+  assert_int_equal(zcmem_buffers_destroy(soak_buffers), 0);
+  free(soak_buffers);
+  for (uint32_t region = 0; region < SOAK_REGIONS; region++) {
     struct zcmem_region_stats stats = {.struct_bytes = sizeof stats};
-    assert_ok(zcmem_hal_region_stats(hal, region, &stats));
+    assert_ok(zcmem_hal_region_stats(soak_hal, region, &stats));
     assert_int_equal(stats.live + stats.in_use + stats.requested, 0);
-    assert_int_equal(stats.largest, BYTES);
+    assert_true(region == SOAK_HARDENED || stats.largest == largest[region]); /* there a quarantine keeps blocks, ... */
     assert_int_equal(stats.allocations, stats.frees);
+    hal_addr_t all = 0;
+    assert_ok(zcmem_mem_alloc(soak_hal, region, largest[region], 1, &all)); /* ... until they are needed */
+    assert_ok(zcmem_mem_free(soak_hal, all));
   }
-  assert_int_equal(zcmem_hal_destroy(hal), 0);
+  assert_int_equal(zcmem_hal_destroy(soak_hal), 0);
 }
 
 static double now(void) {
@@ -384,7 +199,7 @@ static void let_crash(void) {
 }
 
 static void test_soak(void **state) {
-  static struct worker workers[WORKERS];
+  static struct soak_worker workers[WORKERS];
   double until = now() + (double)env_number("ZCMEM_SOAK_SECONDS", SECONDS);
   uint64_t seed = env_number("ZCMEM_TEST_SEED", 1);
   const struct timespec pause = {.tv_nsec = 20 * 1000 * 1000};
@@ -397,25 +212,31 @@ static void test_soak(void **state) {
     start(&workers[i]);
   }
   /* One thread after the other ends, and another one comes. */
-  for (unsigned turn = 0; now() < until && atomic_load(&wrong) == 0; turn++) {
-    struct worker *worker = &workers[turn % WORKERS];
+  for (unsigned turn = 0; now() < until && atomic_load(&soak_wrong) == 0; turn++) {
+    struct soak_worker *worker = &workers[turn % WORKERS];
     (void)nanosleep(&pause, NULL);
-    if (turn % 16 == 0) {
+    if (turn % TURNS == 0) {
       fork_once();
     }
+    look_on(turn);
     end(worker);
     start(worker);
   }
   for (unsigned i = 0; i < WORKERS; i++) {
     end(&workers[i]);
+    if (workers[i].context != NULL) {
+      assert_ok(zcmem_context_destroy(workers[i].context));
+    }
   }
-  if (atomic_load(&wrong) != 0) {
-    fail_msg("%u times wrong, last: %s", atomic_load(&wrong), atomic_load(&what));
+  assert_ok(zcmem_hal_set_recorder(soak_hal, NULL));
+  if (atomic_load(&soak_wrong) != 0) {
+    fail_msg("%u times wrong, last: %s", atomic_load(&soak_wrong), atomic_load(&soak_what));
   }
   close_world();
-  print_message("%llu calls or groups of calls, %llu threads, %llu forks, %llu views\n",
-                (unsigned long long)atomic_load(&calls), (unsigned long long)atomic_load(&threads),
-                (unsigned long long)atomic_load(&forks), (unsigned long long)atomic_load(&views));
+  print_message("%llu calls or groups of calls, %llu threads, %llu forks, %llu views, %llu events\n",
+                (unsigned long long)atomic_load(&soak_calls), (unsigned long long)atomic_load(&threads),
+                (unsigned long long)atomic_load(&forks), (unsigned long long)atomic_load(&soak_views),
+                (unsigned long long)atomic_load(&events));
 }
 
 int main(void) {

@@ -214,7 +214,8 @@ struct zcmem_region_info {
  * Counters of one region since it was added. A snapshot taken under the region's lock: all figures belong together, but
  * that the bytes of a transfer are counted when it ends, which needs no lock.
  * What magazines keep is given back before, so nothing of it is in them, but for `peak`. What a quarantine keeps counts
- * as available, and not as in use, but for `peak`; only `largest` does without it.
+ * as available, and not as in use, but for `peak`; only `largest` does without it. Nor is a red zone a part of
+ * `largest`, which a request brings along.
  * The caller sets struct_bytes to sizeof(struct zcmem_region_stats) before the call; a later version may append.
  */
 struct zcmem_region_stats {
