@@ -33,12 +33,16 @@ static bool number_of(const json_t *line, const char *name, uint64_t *value) {
   return true;
 }
 
+/* A name goes to a terminal: nothing in it may be a command to that. */
 static bool copy_name(const json_t *line, const char *name, char to[MAP_NAME]) {
   const char *text = json_string_value(json_object_get(line, name));
   if (!text) {
     return false;
   }
   snprintf(to, MAP_NAME, "%s", text);
+  for (; *to != '\0'; to++) {
+    *to = (unsigned char)*to < 0x20 || *to == 0x7f ? '?' : *to;
+  }
   return true;
 }
 

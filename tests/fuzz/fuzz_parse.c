@@ -8,6 +8,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
                                                   fuzz_args,  fuzz_args,  fuzz_environment,  fuzz_trace_name};
   if (size > 0 && bytes[0] == 'x') { /* slow: one letter only */
     fuzz_trace_xz(bytes + 1, size - 1);
+  } else if (size > 0 && bytes[0] == 'E') {
+    fuzz_events(bytes + 1, size - 1);
+  } else if (size > 0 && bytes[0] == '{') { /* as a dump begins */
+    fuzz_dump(bytes, size);
   } else if (size > 0) {
     parsers[bytes[0] % 8](bytes + 1, size - 1);
   }

@@ -12,6 +12,12 @@ void fuzz_trace_xz(const uint8_t *bytes, size_t size);
 /* The path of a trace, from which its name is made. */
 void fuzz_trace_name(const uint8_t *bytes, size_t size);
 
+/* Recorded events. */
+void fuzz_events(const uint8_t *bytes, size_t size);
+
+/* Dumps of heaps. */
+void fuzz_dump(const uint8_t *bytes, size_t size);
+
 /* Command lines of zcmem-bench. */
 void fuzz_args(const uint8_t *bytes, size_t size);
 
