@@ -3,20 +3,21 @@
 # Runs libFuzzer binaries, several jobs of each at once, and says what came of it. Needs nothing but a shell and the
 # binaries; so it and they can be carried to any machine.
 #
-#   run.sh [--jobs N] [--seconds S] [--seed N] [--seeds DIRECTORY] BINARIES OUT [TARGET...]
+#   run.sh [--jobs N] [--seconds S] [--seed N] [--seeds DIRECTORY] [--timeout S] BINARIES OUT [TARGET...]
 #
 # BINARIES is where fuzz_<target>_libfuzzer lie; --jobs are for each target, all targets at the same time; --seeds has
 # a directory of inputs for each target (tests/fuzz/corpus). OUT/<target>/ gets corpus/, log.<job>, and crash-*,
 # timeout-*, oom-* for what was found: then the status is 1. A job that found something goes on with what is left of
-# its time.
+# its time. --timeout is for one input, by the clock on the wall: more than the default where other work is done, too.
 set -u
-jobs=1 seconds=20 seed=1 seeds=
+jobs=1 seconds=20 seed=1 seeds= timeout=20
 while [ $# -gt 0 ]; do
   case $1 in
   --jobs) jobs=$2 && shift 2 ;;
   --seconds) seconds=$2 && shift 2 ;;
   --seed) seed=$2 && shift 2 ;;
   --seeds) seeds=$2 && shift 2 ;;
+  --timeout) timeout=$2 && shift 2 ;;
   *) break ;;
   esac
 done
@@ -35,8 +36,8 @@ one_job() {
   end=$(($(date +%s) + seconds)) left=$seconds turn=0
   : >"$dir/log.$job"
   while [ "$left" -gt 0 ] && [ $turn -lt 50 ]; do
-    "$binaries/fuzz_${target}_libfuzzer" -max_total_time="$left" -max_len=1024 -len_control=20 -timeout=20 -rss_limit_mb=3000 \
-      -seed=$((seed * 1000 + job + turn * 100 + 1)) -print_final_stats=1 -artifact_prefix="$dir/" \
+    "$binaries/fuzz_${target}_libfuzzer" -max_total_time="$left" -max_len=1024 -len_control=20 \
+      -timeout="$timeout" -rss_limit_mb=3000 -seed=$((seed * 1000 + job + turn * 100 + 1)) -print_final_stats=1 -artifact_prefix="$dir/" \
       "$dir/corpus" ${seeds:+"$seeds/$target"} >>"$dir/log.$job" 2>&1
     left=$((end - $(date +%s))) turn=$((turn + 1))
   done
@@ -78,4 +79,5 @@ for target; do
     esac
   done
 done
+times | awk 'END { gsub("[ms]", " "); printf "processor time of all jobs: %.1f minutes\n", $1 + $3 + ($2 + $4) / 60 }'
 exit $found
