@@ -79,5 +79,5 @@ for target; do
     esac
   done
 done
-times | awk 'END { gsub("[ms]", " "); printf "processor time of all jobs: %.1f minutes\n", $1 + $3 + ($2 + $4) / 60 }'
+times | awk 'END { gsub("[ms]", " "); printf "processor time of all jobs: %.2f minutes\n", $1 + $3 + ($2 + $4) / 60 }'
 exit $found
