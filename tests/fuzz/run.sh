@@ -79,5 +79,6 @@ for target; do
     esac
   done
 done
-times | awk 'END { gsub("[ms]", " "); printf "processor time of all jobs: %.2f minutes\n", $1 + $3 + ($2 + $4) / 60 }'
+times >"$out/times" # not in a pipe: there it would be another shell's
+awk 'END { gsub("[ms]", " "); printf "processor time of all jobs: %.2f minutes\n", $1 + $3 + ($2 + $4) / 60 }' "$out/times"
 exit $found
