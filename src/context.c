@@ -234,7 +234,7 @@ static enum zcmem_status drain_all(struct zcmem_context *context, bool last) {
   return ZCMEM_OK;
 }
 
-static enum zcmem_status alloc_from(struct zcmem_context *context, struct zcmem__region *region, hal_size_t size,
+static enum zcmem_status alloc_from(struct zcmem_context *context, const struct zcmem__region *region, hal_size_t size,
                                     hal_size_t align, hal_addr_t *addr) {
   return zcmem_mem_alloc(context->hal, (uint32_t)(region - context->hal->regions), size, align, addr);
 }

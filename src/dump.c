@@ -176,9 +176,11 @@ static void dump_region(struct dump *dump, struct zcmem__region *region, uint32_
       dump->status = status;
       return;
     }
-    first_version = first ? version : first_version;
+    if (first) {
+      first_version = version;
+      first = false;
+    }
     changed = changed || version != first_version;
-    first = false;
     for (uint32_t i = 0; i < count && dump->status == ZCMEM_OK; i++) {
       put_block(dump, region, index, &blocks[i], owners[i]);
       add_block(&sum, &blocks[i]);

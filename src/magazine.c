@@ -259,7 +259,7 @@ static void tick(struct zcmem__region *region, struct zcmem__magazines *magazine
 /* ---------------------------------------------------------------------------------------------- trial and rest -- */
 
 /* Adds to what the trial comes to. */
-static void count(struct zcmem__magazines *magazines, uint32_t slow) {
+static void weigh(struct zcmem__magazines *magazines, uint32_t slow) {
   magazines->slow += slow;
   if (magazines->slow < (zcmem__depot_threads(magazines->region) > 1 ? TRIAL_SHARED : TRIAL)) {
     return;
@@ -278,7 +278,7 @@ static void count(struct zcmem__magazines *magazines, uint32_t slow) {
 }
 
 void zcmem__magazines_try(struct zcmem__magazines *magazines) {
-  count(magazines, TRIAL_OTHER);
+  weigh(magazines, TRIAL_OTHER);
 }
 
 void zcmem__magazines_rest(struct zcmem__region *region, struct zcmem__magazines *magazines) {
@@ -354,7 +354,7 @@ static enum zcmem_status refill(struct zcmem__region *region, struct zcmem__maga
       return ZCMEM_OK;
     }
   }
-  count(magazines, TRIAL_MISSED);
+  weigh(magazines, TRIAL_MISSED);
   enum zcmem_status status = zcmem__heap_take(region->heap, size, 1, &id);
   if (status != ZCMEM_OK) {
     return status;
@@ -451,7 +451,7 @@ static void keep(struct zcmem__region *region, struct zcmem__magazines *magazine
       return;
     }
   }
-  count(magazines, TRIAL_RELEASED);
+  weigh(magazines, TRIAL_RELEASED);
   zcmem__depot_release(region, id);
 }
 
@@ -477,7 +477,7 @@ enum zcmem_status zcmem__magazines_spill(struct zcmem__region *region, struct zc
   if (zcmem__atomic_acquire(&region->revoked) == 0 && block->size <= ZCMEM__CLASSES) {
     keep(region, magazines, id);
   } else {
-    count(magazines, TRIAL_OTHER);
+    weigh(magazines, TRIAL_OTHER);
     zcmem__depot_release(region, id);
   }
   zcmem__depot_tell(region);
