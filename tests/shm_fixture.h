@@ -11,6 +11,8 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -45,6 +47,40 @@ static inline bool shm_knows_the_dead(void) {
   (void)munmap(mutex, sizeof *mutex);
   (void)pthread_mutexattr_destroy(&how);
   return knows;
+}
+
+/* When a process began, as the system says; 0: it does not. */
+static inline unsigned long long shm_start_of(pid_t pid) {
+  char path[32], line[1024] = "";
+  (void)snprintf(path, sizeof path, "/proc/%ld/stat", (long)pid);
+  FILE *file = fopen(path, "r");
+  const char *at = file != NULL && fgets(line, sizeof line, file) != NULL ? strrchr(line, ')') : NULL;
+  for (int field = 2; at != NULL && field < 22; field++) {
+    at = strchr(at + 1, ' ');
+  }
+  if (file != NULL) {
+    (void)fclose(file);
+  }
+  return at == NULL ? 0 : strtoull(at, NULL, 10);
+}
+
+/* Whether others read of a process what it reads of itself; qemu-user writes a process's own /proc/PID/stat anew. */
+static inline bool shm_agrees_on_starts(void) {
+  int pipes[2], status;
+  unsigned long long own = 0;
+  if (pipe(pipes) != 0) {
+    return false;
+  }
+  const pid_t pid = fork();
+  if (pid == 0) {
+    own = shm_start_of(getpid());
+    _exit(write(pipes[1], &own, sizeof own) == (ssize_t)sizeof own ? 0 : 1);
+  }
+  const bool agrees = pid > 0 && read(pipes[0], &own, sizeof own) == (ssize_t)sizeof own && own != 0 &&
+                      shm_start_of(pid) == own; /* a process keeps it until somebody waits for it */
+  (void)close(pipes[0]);
+  (void)close(pipes[1]);
+  return pid > 0 && waitpid(pid, &status, 0) == pid && agrees;
 }
 
 /* On 32-bit hosts there are no magazines. */
