@@ -25,7 +25,7 @@ static bool plan_region(struct zcmem__shm_plan *plan, struct zcmem__shm_place *p
     return false;
   }
   place->image_bytes = layout.bytes;
-  place->uses_row = (layout.descriptors + 15u) / 16u * 16u;
+  place->uses_row = ((uint64_t)layout.descriptors + 15u) / 16u * 16u;
   return take_part(&plan->bytes, place->image_bytes, 0, &place->image_at) &&
          take_part(&plan->bytes, place->uses_row * sizeof(uint32_t) * plan->slots, 0, &place->uses_at) &&
          take_part(&plan->bytes, sizeof(struct zcmem__kept) * (plan->slots + 1u), 0, &place->kept_at) &&

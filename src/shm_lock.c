@@ -120,6 +120,7 @@ void zcmem__shm_lock_drop(struct zcmem__shm_part *part) {
 /* A lock's state is where its part is. */
 static struct zcmem__shm_part *part_of(const void *lock) {
   struct zcmem__shm_part *part;
+  /* NOLINTNEXTLINE(bugprone-sizeof-expression): what is kept there is the pointer */
   memcpy(&part, lock, sizeof part);
   return part;
 }
@@ -151,6 +152,7 @@ static const struct zcmem_lock_ops shared_ops = {.bytes = sizeof(struct zcmem__s
 void zcmem__shm_lock_open(struct zcmem__shm_part *part, struct zcmem__lock *lock) {
   memset(lock, 0, sizeof *lock);
   lock->ops = &shared_ops;
+  /* NOLINTNEXTLINE(bugprone-sizeof-expression): the pointer */
   memcpy(lock->state, &part, sizeof part);
 }
 #else

@@ -5,7 +5,7 @@
 #ifdef ZCMEM__SHM
 #include "heap_ops.h"
 
-#define REAP_STEP (64u * ZCMEM__ID) /* of ids that are looked at in one hold of a region's lock */
+#define REAP_STEP (UINT64_C(64) * ZCMEM__ID) /* of ids that are looked at in one hold of a region's lock */
 
 /* ------------------------------------------------------------------------------------------------------- owner -- */
 

@@ -250,13 +250,13 @@ static bool visit_with_owner(void *ctx, const struct zcmem_block_info *block) {
 }
 
 enum zcmem_status zcmem_shm_snapshot_walk(const struct zcmem_shm_snapshot *snapshot, uint32_t index,
-                                          bool (*tell)(void *ctx, const struct zcmem_block_info *block,
-                                                       const struct zcmem_shm_process *owner),
+                                          bool (*visit)(void *ctx, const struct zcmem_block_info *block,
+                                                        const struct zcmem_shm_process *owner),
                                           void *ctx) {
-  if (tell == NULL || index >= zcmem_shm_snapshot_regions(snapshot)) {
+  if (visit == NULL || index >= zcmem_shm_snapshot_regions(snapshot)) {
     return ZCMEM_EINVAL;
   }
-  struct walk walk = {snapshot, snapshot->heap[index], tell, ctx};
+  struct walk walk = {snapshot, snapshot->heap[index], visit, ctx};
   return zcmem_heap_walk(walk.heap, visit_with_owner, &walk);
 }
 #else

@@ -11,7 +11,8 @@
  */
 #define ZONE_1(i) (0x80 | (((i)*29) & 0x3f))
 #define ZONE_8(i)                                                                                                      \
-  ZONE_1(i), ZONE_1(i + 1), ZONE_1(i + 2), ZONE_1(i + 3), ZONE_1(i + 4), ZONE_1(i + 5), ZONE_1(i + 6), ZONE_1(i + 7)
+  ZONE_1(i), ZONE_1((i) + 1), ZONE_1((i) + 2), ZONE_1((i) + 3), ZONE_1((i) + 4), ZONE_1((i) + 5), ZONE_1((i) + 6),     \
+      ZONE_1((i) + 7)
 #define ZONE_64 ZONE_8(0), ZONE_8(8), ZONE_8(16), ZONE_8(24), ZONE_8(32), ZONE_8(40), ZONE_8(48), ZONE_8(56)
 #define ZONE_PERIOD 64u
 static const unsigned char zone_bytes[2 * ZONE_PERIOD] = {ZONE_64, ZONE_64};
