@@ -363,6 +363,10 @@ static void what_the_dead_keep_is_there_before_a_reap(void **state) {
 
 static void a_reap_gives_back_what_the_dead_keep(void **state) {
   (void)state;
+  if (!shm_agrees_on_starts()) {
+    print_message("SKIP: who is alive cannot be told of another process here\n");
+    skip();
+  }
   struct zcmem_shm *shm = make(ZCMEM_HAL_MAGAZINES);
   struct zcmem_shm_reaped reaped;
   fill_magazines(shm);
