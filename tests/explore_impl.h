@@ -83,8 +83,11 @@ void explore_stores_begin(void);
 /* Stores that others could see so far. */
 uint64_t explore_stores_count(void);
 
-/* After a store to what others look at: of it they may hear later. `old` is what was there. */
-void explore_stored(const struct explore_access *access, uint64_t old);
+/*
+ * After a store to what others look at: of it they may hear later. `old` is what was there, or NULL where the access
+ * reads as well: others see that at once.
+ */
+void explore_stored(const struct explore_access *access, const void *old);
 
 /* Whether there is such a store; nobody sees it from now on. */
 bool explore_stores_can_hide(unsigned thread);

@@ -6,7 +6,7 @@
 struct store {
   void *at;
   size_t size; /* 0: none */
-  uint64_t value;
+  unsigned char bytes[sizeof(uint64_t)];
 };
 
 static struct {
@@ -25,7 +25,7 @@ uint64_t explore_stores_count(void) {
 }
 
 static void put(const struct store *store) {
-  memcpy(store->at, &store->value, store->size); /* little-endian, or a word of 8 bytes */
+  memcpy(store->at, store->bytes, store->size);
 }
 
 void explore_flush(unsigned thread) {
@@ -45,10 +45,13 @@ void explore_flush_all(void) {
   }
 }
 
-void explore_stored(const struct explore_access *access, uint64_t old) {
+void explore_stored(const struct explore_access *access, const void *old) {
+  struct store *last = &threads[explore_current].last;
   count++;
-  threads[explore_current].last =
-      (struct store){.at = access->at, .size = access->reads ? 0 : access->size, .value = old};
+  *last = (struct store){.at = access->at, .size = access->reads ? 0 : access->size};
+  if (last->size != 0) {
+    memcpy(last->bytes, old, last->size);
+  }
 }
 
 bool explore_stores_can_hide(unsigned thread) {
@@ -58,8 +61,7 @@ bool explore_stores_can_hide(unsigned thread) {
 void explore_stores_hide(unsigned thread) {
   struct store *last = &threads[thread].last, *hidden = &threads[thread].hidden;
   *hidden = *last;
-  hidden->value = 0;
-  memcpy(&hidden->value, last->at, last->size);
+  memcpy(hidden->bytes, last->at, last->size);
   put(last);
   explore_race_hide(thread, last->at);
   last->size = 0;

@@ -119,7 +119,7 @@ int explore_mutex_unlock(void *lock) {
   *owner = 0;
   access.reads = true; /* others see it at once */
   explore_flush(explore_current);
-  explore_stored(&access, 0);
+  explore_stored(&access, NULL);
   return 0;
 }
 

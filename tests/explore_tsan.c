@@ -113,7 +113,7 @@ static void end(const struct explore_access *access) {
   if (explore_current != EXPLORE_MAIN) {
     explore_race_follow(access, explore_current);
     if (access->writes) {
-      explore_stored(access, 0);
+      explore_stored(access, NULL);
     }
   }
 }
@@ -156,7 +156,7 @@ static void end(const struct explore_access *access) {
     *at = value;                                                                                                       \
     if (explore_current != EXPLORE_MAIN) {                                                                             \
       explore_race_follow(&access, explore_current);                                                                   \
-      explore_stored(&access, was);                                                                                    \
+      explore_stored(&access, &was);                                                                                   \
     }                                                                                                                  \
   }                                                                                                                    \
   UPDATE(bits, exchange, type, value)                                                                                  \

@@ -7,6 +7,7 @@
 #   tests/matrix.sh --all        all
 #   tests/matrix.sh --list       their names
 #   tests/matrix.sh NAME...      those; a pattern of the shell is a name, too: 's390x-*'
+#   tests/matrix.sh --short NAME...   those, as short as the cheap ones
 #
 # A cell prints one line, the last line is the sum; the builds and their logs are under build-matrix/ (or
 # $ZCMEM_MATRIX_DIR). What a cell needs and is not there makes it a skipped one. Debian's packages for all of them:
@@ -311,10 +312,15 @@ cppcheck_cell() {
 names=$(cells)
 wanted=()
 quick=
+if [ "${1:-}" = --short ] || [ $# = 0 ]; then
+  quick=1
+  export ZCMEM_TEST_DEPTH=${ZCMEM_TEST_DEPTH:--1}
+  (($# > 0)) && shift
+fi
 case ${1:-} in
 --list) printf '%s\n' $names && exit 0 ;;
 --all) wanted=($names) ;;
-'') wanted=($cheap) quick=1 && export ZCMEM_TEST_DEPTH=${ZCMEM_TEST_DEPTH:--1} ;;
+'') wanted=($cheap) ;;
 *)
   for pattern; do
     found=0
