@@ -49,6 +49,14 @@ static inline bool shm_knows_the_dead(void) {
   return knows;
 }
 
+/* Whether there are mutexes for areas at all; where qemu-user runs them some C libraries refuse to make one. */
+static inline bool shm_has_mutexes(void) {
+  pthread_mutex_t mutex;
+  pthread_mutexattr_t how;
+  return pthread_mutexattr_init(&how) == 0 && pthread_mutexattr_setpshared(&how, PTHREAD_PROCESS_SHARED) == 0 &&
+         pthread_mutexattr_setrobust(&how, PTHREAD_MUTEX_ROBUST) == 0 && pthread_mutex_init(&mutex, &how) == 0;
+}
+
 /* When a process began, as the system says; 0: it does not. */
 static inline unsigned long long shm_start_of(pid_t pid) {
   char path[32], line[1024] = "";

@@ -213,6 +213,10 @@ static void each_generation_is_a_process(void **state) {
 }
 
 int main(void) {
+  if (!shm_has_mutexes()) {
+    print_message("SKIP: no mutex of several processes is robust here\n");
+    return 77;
+  }
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_pid_that_came_again),        cmocka_unit_test(a_process_that_waits_for_its_parent),
       cmocka_unit_test(more_than_there_are_slots),    cmocka_unit_test(children_of_fork_without_a_slot),
