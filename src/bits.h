@@ -109,17 +109,23 @@ static inline bool zcmem__bits_swap(uint32_t *word, uint32_t *now, uint32_t want
 #endif
 }
 
-/* The same for two words side by side, which are one of 64 bits to other threads. */
-static inline bool zcmem__bits_swap_pair(void *pair, const uint32_t now[2], const uint32_t wanted[2]) {
+/* Where two words side by side can be swapped as one, so that no other thread, and no death, comes between them. */
 #if defined(__GNUC__) && UINTPTR_MAX > UINT32_MAX
+#define ZCMEM__PAIRS
+#endif
+
+/* The same for two words. Without ZCMEM__PAIRS who dies may leave the first one alone changed. */
+static inline bool zcmem__bits_swap_pair(void *pair, const uint32_t now[2], const uint32_t wanted[2]) {
+#ifdef ZCMEM__PAIRS
   uint64_t before, after;
   __builtin_memcpy(&before, now, sizeof before);
   __builtin_memcpy(&after, wanted, sizeof after);
   return __atomic_compare_exchange_n((uint64_t *)pair, &before, after, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 #else
   (void)now; /* no such threads here */
-  ((uint32_t *)pair)[0] = wanted[0];
-  ((uint32_t *)pair)[1] = wanted[1];
+  ZCMEM__PUT(((uint32_t *)pair)[0], wanted[0]);
+  ZCMEM__ORDER();
+  ZCMEM__PUT(((uint32_t *)pair)[1], wanted[1]);
   return true;
 #endif
 }

@@ -106,6 +106,7 @@ void zcmem__heap_let_go(struct zcmem__block *block) {
   }
 }
 
+#ifdef ZCMEM__PAIRS
 /* A use, and a new generation, keep those away that take a block by what they saw of it before. */
 static enum zcmem_status resize_shared(struct zcmem_heap *heap, struct zcmem__block *block, uint32_t id,
                                        hal_size_t size) {
@@ -130,6 +131,18 @@ static enum zcmem_status resize_shared(struct zcmem_heap *heap, struct zcmem__bl
   ZCMEM__PUT_LAST(heap->undo_id, ZCMEM__NIL);
   return status;
 }
+#else
+/* Nobody uses a block without the lock, so none has to be kept away. */
+static enum zcmem_status resize_shared(struct zcmem_heap *heap, struct zcmem__block *block, uint32_t id,
+                                       hal_size_t size) {
+  const uint32_t use = ZCMEM__GET(block->use);
+  if ((use & ZCMEM__STATE) != ZCMEM__LIVE) {
+    return ZCMEM_ENOENT;
+  }
+  return (use / ZCMEM__TRANSFER & ZCMEM__USE_MASK) == ZCMEM_MAX_PINS ? ZCMEM_EBUSY
+                                                                     : resize(heap, block, id, use, size, 0);
+}
+#endif
 
 enum zcmem_status zcmem_heap_resize(struct zcmem_heap *heap, hal_addr_t addr, hal_size_t size) {
   if (heap == NULL) {

@@ -51,7 +51,7 @@ cells() {
   done
   echo "analyzer clang-tidy cppcheck"
 }
-cheap='s390x-gcc-O2 musl-gcc-O2 cortex-m0-gcc cortex-m4-gcc analyzer cppcheck'
+cheap='i686-gcc-O2 s390x-gcc-O2 musl-gcc-O2 cortex-m0-gcc cortex-m4-gcc analyzer cppcheck'
 
 # ----------------------------------------------------------------------------------------------------- their tools --
 
