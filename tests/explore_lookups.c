@@ -77,6 +77,25 @@ static void device_a(void) {
   op_device((size_t)(world->slot[A] - WORLD_BASE) + 200);
 }
 
+static void rest_a(void) {
+  op_rest((size_t)(world->slot[A] - WORLD_BASE) + 200);
+}
+
+static void rest_twice(void) {
+  rest_a();
+  rest_a();
+}
+
+static void info_twice(void) {
+  op_info(A);
+  op_info(A);
+}
+
+static void device_twice(void) {
+  device_a();
+  device_a();
+}
+
 static void info_and_device(void) {
   op_info(B);
   op_device((size_t)(world->slot[A] - WORLD_BASE) + 200);
@@ -95,6 +114,16 @@ static void free_and_alloc(void) {
 static void free_and_alloc_less(void) {
   op_free(A);
   op_alloc(C, 400);
+}
+
+static void alloc_less(void) {
+  op_alloc(C, 400);
+}
+
+/* The first thread keeps A. */
+static void two_and_a_kept(void) {
+  two_attached();
+  explore_as(0, free_a);
 }
 
 static void free_b_and_a(void) {
@@ -214,6 +243,13 @@ const struct explore_scenario explore_lookups[] = {
     {"back translation against frees", two_attached, {free_b_and_a, device_a}, world_finish},
     {"look-ups against frees, no magazines", plain, {free_b_and_a, info_and_device}, world_finish},
     {"look-up against resize and alloc, no magazines", plain, {resize_a, device_a, alloc_c}, world_finish},
+    {"look-up against the alloc of a kept block", two_and_a_kept, {alloc_less, info_a}, world_finish},
+    {"translation against the alloc of a kept block", two_and_a_kept, {alloc_less, host_a}, world_finish},
+    {"back translation against the alloc of a kept block", two_and_a_kept, {alloc_less, rest_a}, world_finish},
+    {"place against the alloc of a kept block", two_and_a_kept, {alloc_less, device_a}, world_finish},
+    {"look-ups, and the block comes again for less", two_attached, {free_and_alloc_less, info_twice}, world_finish},
+    {"back translations, and the block comes again for less", two_attached, {free_and_alloc_less, rest_twice}, world_finish},
+    {"places, and the block comes again for less", two_attached, {free_and_alloc_less, device_twice}, world_finish},
     {"look-up against resize", two_attached, {resize_a, info_a}, world_finish},
     {"translation against resize", two_attached, {resize_a, host_a}, world_finish},
     {"translation against resizes", two_attached, {resize_back, host_a}, world_finish},

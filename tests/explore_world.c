@@ -299,6 +299,18 @@ void op_device(hal_size_t offset) {
   }
 }
 
+void op_rest(hal_size_t offset) {
+  hal_addr_t addr = 0;
+  hal_size_t rest = 0;
+  explore_op();
+  enum zcmem_status status = zcmem_mem_device(world->hal, world->memory + offset, &addr, &rest);
+  explore_status("rest", status);
+  if (status == ZCMEM_OK) {
+    explore_expect(addr == WORLD_BASE + offset, "a pointer is translated to another place");
+    explore_answer("remaining", rest);
+  }
+}
+
 void op_map(unsigned slot, hal_size_t size) {
   explore_op();
   enum zcmem_status status =
