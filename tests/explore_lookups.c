@@ -3,7 +3,7 @@
 #include "explore_world.h"
 #include "hal_impl.h"
 
-enum { A, B, C };
+enum { A, B, C, D };
 
 static void make_blocks(void) {
   op_alloc(A, 500);
@@ -33,6 +33,14 @@ static void free_b(void) {
   op_free(B);
 }
 
+static void make_d(void) {
+  op_alloc(D, 200);
+}
+
+static void free_d(void) {
+  op_free(D);
+}
+
 /* What is behind A the second thread keeps. */
 static void two_and_kept(void) {
   world_make(true);
@@ -46,6 +54,20 @@ static void two_and_kept(void) {
 static void plain(void) {
   world_make(false);
   explore_as(0, make_blocks);
+}
+
+/* There is room behind A. */
+static void plain_a(void) {
+  world_make(false);
+  explore_as(0, make_a);
+}
+
+/* And before it, so that a free of A takes away its descriptor. */
+static void plain_and_hole(void) {
+  world_make(false);
+  explore_as(0, make_d);
+  explore_as(0, make_blocks);
+  explore_as(0, free_d);
 }
 
 static void windows(void) {
@@ -138,6 +160,22 @@ static void resize_a(void) {
 /* Into what is behind, which the other thread keeps. */
 static void resize_more(void) {
   op_resize(A, 600);
+}
+
+/* A quantum more. */
+static void resize_a_quantum(void) {
+  op_resize(A, 520);
+}
+
+/* Into the hole before A, and A's; and behind B. */
+static void free_and_alloc_before(void) {
+  op_free(A);
+  op_alloc(C, 600);
+}
+
+static void free_and_alloc_behind(void) {
+  op_free(A);
+  op_alloc(C, 2000);
 }
 
 static void resize_back(void) {
@@ -256,6 +294,12 @@ const struct explore_scenario explore_lookups[] = {
     {"translation against resize of the slack", two_attached, {resize_a_little, host_last}, world_finish},
     {"translation against resize and alloc", two_attached, {resize_a, host_a, alloc_c}, world_finish},
     {"translation against resize that drains", two_and_kept, {resize_more, host_more}, world_finish},
+    {"translation against resize to more", plain_a, {resize_a_quantum, host_more}, world_finish},
+    {"back translation against resize to more", plain_a, {resize_a_quantum, rest_a}, world_finish},
+    {"back translation against a block before", plain_and_hole, {free_and_alloc_before, rest_a}, world_finish},
+    {"back translation against a block behind", plain_and_hole, {free_and_alloc_behind, rest_a}, world_finish},
+    {"translation against a block before", plain_and_hole, {free_and_alloc_before, host_a}, world_finish},
+    {"translation against a block behind", plain_and_hole, {free_and_alloc_behind, host_a}, world_finish},
     {"back translation against resize", two_attached, {resize_back, device_a}, world_finish},
     {"back translation against resize that drains", two_and_kept, {resize_more, device_a}, world_finish},
     {"translation against resizes, no magazines", plain, {resize_back, host_a, device_a}, world_finish},

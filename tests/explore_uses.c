@@ -84,6 +84,12 @@ static void fill_twice(void) {
   op_fill(A, 500);
 }
 
+/* Ends that another thread is alone, and does nothing else. */
+static void come_by(void) {
+  explore_op();
+  world_come_by();
+}
+
 static void alloc_b(void) {
   op_alloc(B, 400);
 }
@@ -172,6 +178,8 @@ const struct explore_scenario explore_uses[] = {
     {"alone, transfer against free", one_alone, {fill_a, free_a}, world_finish},
     {"alone, transfer against transfer", one_alone, {fill_twice, fill_a}, world_finish},
     {"alone, deferred free against unpin", alone_pinned, {defer_and_alloc, unpin}, world_finish},
+    {"alone, another comes, transfer against free", one_alone, {fill_a, come_by, free_a}, world_finish},
+    {"alone, another comes, transfer against deferred free", one_alone, {fill_a, come_by, defer}, world_finish},
     {"free against pin", two_attached, {free_a, pin_and_unpin}, world_finish},
     {"free against transfer", two_attached, {free_a, fill_a}, world_finish},
     {"free against transfer, and another gets it", two_attached, {free_a, fill_a, alloc_b}, world_finish},
