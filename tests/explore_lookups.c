@@ -148,6 +148,15 @@ static void two_and_a_kept(void) {
   explore_as(0, free_a);
 }
 
+static void tag_a(void) {
+  op_tag(A, 7);
+}
+
+static void two_and_tagged(void) {
+  two_attached();
+  explore_as(0, tag_a);
+}
+
 static void free_b_and_a(void) {
   op_free(B);
   op_free(A);
@@ -286,7 +295,15 @@ const struct explore_scenario explore_lookups[] = {
     {"back translation against the alloc of a kept block", two_and_a_kept, {alloc_less, rest_a}, world_finish},
     {"place against the alloc of a kept block", two_and_a_kept, {alloc_less, device_a}, world_finish},
     {"look-ups, and the block comes again for less", two_attached, {free_and_alloc_less, info_twice}, world_finish},
-    {"back translations, and the block comes again for less", two_attached, {free_and_alloc_less, rest_twice}, world_finish},
+    {"look-up of a tag, and the block comes again for less",
+     two_and_tagged,
+     {free_and_alloc_less, info_a},
+     world_finish},
+    {"look-up against a tag", two_attached, {tag_a, info_a}, world_finish},
+    {"back translations, and the block comes again for less",
+     two_attached,
+     {free_and_alloc_less, rest_twice},
+     world_finish},
     {"places, and the block comes again for less", two_attached, {free_and_alloc_less, device_twice}, world_finish},
     {"look-up against resize", two_attached, {resize_a, info_a}, world_finish},
     {"translation against resize", two_attached, {resize_a, host_a}, world_finish},

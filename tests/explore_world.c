@@ -278,7 +278,13 @@ void op_info(unsigned slot) {
   if (status == ZCMEM_OK) {
     explore_answer("addr", info.addr);
     explore_answer("requested", info.requested);
+    explore_answer("tag", info.tag);
   }
+}
+
+void op_tag(unsigned slot, uint32_t tag) {
+  explore_op();
+  explore_status("tag", zcmem_mem_set_tag(world->hal, world->slot[slot], tag));
 }
 
 void op_host(unsigned slot, hal_size_t size) {
