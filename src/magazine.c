@@ -117,6 +117,9 @@ ZCMEM__INLINE bool pop(struct zcmem__magazines *magazines, uint32_t need, hal_si
 
 bool zcmem__magazines_pop_larger(struct zcmem__magazines *magazines, uint32_t need, hal_size_t size, hal_addr_t *addr) {
   uint32_t most = magazines->quantum_shift > 25u ? need : need + need / 8u; /* slack has 32 bits */
+  if (ZCMEM__UNLIKELY(pop(magazines, need, size, addr))) {
+    return true;
+  }
   unstock(magazines, need);
   if (!magazines->generous) {
     return false;
@@ -349,7 +352,7 @@ static enum zcmem_status refill(struct zcmem__region *region, struct zcmem__maga
   if (open) {
     tick(region, magazines);
     load(region, magazines);
-    if (pop(magazines, need, size, addr) || zcmem__magazines_pop_larger(magazines, need, size, addr)) {
+    if (zcmem__magazines_pop_larger(magazines, need, size, addr)) {
       magazines->allocations--; /* as all calls with the lock it is counted in the region's figures */
       return ZCMEM_OK;
     }
