@@ -60,7 +60,7 @@ OTHERS = ['arithmetic', 'batch', 'magazines', 'magazines_misuse', 'magazines_mod
 # Short runs.
 ENVIRONMENT = {'model': {'ZCMEM_TEST_OPS': '50000'}, 'model_steps': {'ZCMEM_TEST_OPS': '50000'},
                'steps': {'ZCMEM_TEST_OPS': '50000'}, 'exhaustive': {'ZCMEM_TEST_DEPTH': '-1'},
-               'untrusted_image': {'ZCMEM_TEST_OPS': '20'}, 'heap_kill': {'ZCMEM_TEST_OPS': '300'},
+               'untrusted_image': {'ZCMEM_TEST_OPS': '20'}, 'heap_kill': {'ZCMEM_TEST_OPS': '3000'},
                'heap_killed': {'ZCMEM_TEST_OPS': '40'}, 'heap_repair': {'ZCMEM_TEST_OPS': '10'},
                'hardening_random': {'ZCMEM_TEST_OPS': '400'}}
 

@@ -150,6 +150,43 @@ static void test_lines_of_moved_bytes(void **state) {
 }
 #endif
 
+/* The same where the region trusts its user: what no heap has is translated as well. */
+static void test_unchecked_addresses_between_region_and_heap(void **state) {
+  struct zcmem_hal_config config = allocating_hal();
+  struct zcmem_hal *hal = made(&config);
+  struct zcmem_region_config region = plain_region("ragged", 0, 10 * 128 + 5);
+  const hal_addr_t outside[] = {1, 127, 10 * 128, 10 * 128 + 4};
+  uint32_t in;
+  (void)state;
+  region.host = memory;
+  region.flags = ZCMEM_REGION_UNCHECKED;
+  assert_ok(zcmem_hal_add_region(hal, &region, &in));
+  for (size_t i = 0; i < sizeof outside / sizeof outside[0]; i++) {
+    void *host = NULL;
+    hal_addr_t addr = 0;
+    hal_size_t rest = 0, left = region.size - outside[i];
+    assert_ok(zcmem_mem_host(hal, outside[i], left, &host));
+    assert_ptr_equal(host, memory + outside[i]);
+    assert_status(zcmem_mem_host(hal, outside[i], left + 1, &host), ZCMEM_EBOUNDS);
+    assert_ok(zcmem_mem_device(hal, host, &addr, &rest));
+    assert_int_equal(addr, outside[i]);
+    assert_int_equal(rest, left);
+  }
+  assert_int_equal(zcmem_hal_destroy(hal), 0);
+}
+
+static void test_look_ups_without_a_region(void **state) {
+  struct zcmem_hal_config config = allocating_hal();
+  struct zcmem_hal *hal = made(&config);
+  void *host = NULL;
+  hal_addr_t addr = 0;
+  (void)state;
+  assert_status(zcmem_mem_host(hal, 0x10000, 1, &host), ZCMEM_ENOENT);
+  assert_status(zcmem_mem_device(hal, memory, &addr, NULL), ZCMEM_ENOTMAPPED);
+  assert_null(host);
+  assert_int_equal(zcmem_hal_destroy(hal), 0);
+}
+
 /* Writes, reads, fills and copies some bytes within lines, of which each callback fails in turn. */
 static enum zcmem_status move_bytes(struct zcmem_hal *hal, unsigned what, hal_addr_t addr) {
   unsigned char bytes[100] = {0}, pattern = 7;
@@ -302,6 +339,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(test_each_block_of_a_crowd_is_found, setup, teardown),
       cmocka_unit_test_setup_teardown(test_addresses_between_region_and_heap, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_unchecked_addresses_between_region_and_heap, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_look_ups_without_a_region, setup, teardown),
       cmocka_unit_test_setup_teardown(test_callbacks_beside_a_host_pointer, setup, teardown),
 #ifdef ZCMEM__DIRECT
       cmocka_unit_test(test_lines_of_moved_bytes),

@@ -109,6 +109,26 @@ static void test_a_resize_of_a_block_with_all_transfers(void **state) {
   fixture_end(&f);
 }
 
+/* The checker knows four ways, and no owner but in the bits that are for it. */
+static void test_who_shares_a_heap(void **state) {
+  (void)state;
+  struct fixture f = fixture_make(0x10000, 0x4000, 128, 8);
+  const uint32_t owner = f.heap->owner;
+  hal_addr_t addr = fixture_alloc(&f, 100, 1);
+  for (uint32_t shared = 0; shared <= ZCMEM__SHARED_PROCESSES; shared++) {
+    f.heap->shared = shared;
+    assert_ok(zcmem_heap_check(f.heap));
+  }
+  f.heap->shared = ZCMEM__SHARED_PROCESSES + 1u;
+  assert_status(zcmem_heap_check(f.heap), ZCMEM_ECORRUPT);
+  f.heap->shared = ZCMEM__SHARED_NOT;
+  f.heap->owner = owner | 1u;
+  assert_status(zcmem_heap_check(f.heap), ZCMEM_ECORRUPT);
+  f.heap->owner = owner;
+  assert_ok(zcmem_heap_free(f.heap, addr));
+  fixture_end(&f);
+}
+
 /* "Largest" is exact where sizes share a bin, from the first such bin on. */
 static void test_the_largest_of_a_bin_of_many_sizes(void **state) {
   const hal_size_t quantum = 128;
@@ -146,6 +166,7 @@ int main(void) {
       cmocka_unit_test(test_the_best_of_a_crowd_of_large_holes),
       cmocka_unit_test(test_an_aligned_request_among_a_crowd_of_large_holes),
       cmocka_unit_test(test_a_resize_of_a_block_with_all_transfers),
+      cmocka_unit_test(test_who_shares_a_heap),
       cmocka_unit_test(test_the_largest_of_a_bin_of_many_sizes),
       cmocka_unit_test(test_an_image_on_any_wrong_place),
   };
