@@ -3,6 +3,10 @@
  * Transfers beside threads that resize and free their blocks: no byte goes to a place that is not the block's any more.
  * Nothing is asserted in a thread but its master (CMocka's assertions jump): the others count.
  */
+#ifndef _XOPEN_SOURCE
+#define _XOPEN_SOURCE 700
+#endif
+#include "hal_impl.h"
 #include "unit.h"
 #include <zcmem/zcmem.h>
 
@@ -222,12 +226,53 @@ static void test_blocks_are_freed_once_with_magazines(void **state) {
   free_and_allocate(ZCMEM_HAL_MAGAZINES);
 }
 
+#if defined(ZCMEM__DIRECT) && defined(ZCMEM__THREAD_MAGAZINES)
+static pthread_barrier_t all_have_written;
+
+static void *write_once(void *arg) {
+  struct worker *worker = arg;
+  worker->wrong = zcmem_mem_write(worker->hal, worker->addr, "bytes", 5) != ZCMEM_OK;
+  (void)pthread_barrier_wait(&all_have_written);
+  return NULL;
+}
+
+/* As many threads at a time as there are lines of figures: each finds one of its own, whichever it looks at first. */
+static void test_each_thread_counts_in_a_line_of_its_own(void **state) {
+  struct worker workers[ZCMEM__MOVED_LINES] = {0};
+  struct zcmem_hal *hal = made(0, sizeof memory);
+  const struct zcmem__moved_lines *lines = &zcmem__hal_region(hal, 0)->moved;
+  hal_addr_t addr = 0;
+  (void)state;
+  assert_ok(zcmem_mem_alloc(hal, 0, BYTES, 1, &addr));
+  assert_int_equal(pthread_barrier_init(&all_have_written, NULL, ZCMEM__MOVED_LINES), 0);
+  for (unsigned i = 0; i < ZCMEM__MOVED_LINES; i++) {
+    workers[i].hal = hal;
+    workers[i].addr = addr;
+    assert_int_equal(pthread_create(&workers[i].thread, NULL, write_once, &workers[i]), 0);
+  }
+  for (unsigned i = 0; i < ZCMEM__MOVED_LINES; i++) {
+    assert_int_equal(pthread_join(workers[i].thread, NULL), 0);
+    assert_int_equal(workers[i].wrong, 0);
+  }
+  for (unsigned i = 0; i < ZCMEM__MOVED_LINES; i++) {
+    assert_int_equal(lines->line[i].of[ZCMEM__MOVED_WRITTEN], 5);
+  }
+  assert_int_equal(lines->line[ZCMEM__MOVED_LINES].of[ZCMEM__MOVED_WRITTEN], 0);
+  assert_int_equal(pthread_barrier_destroy(&all_have_written), 0);
+  assert_ok(zcmem_mem_free(hal, addr));
+  assert_int_equal(zcmem_hal_destroy(hal), 0);
+}
+#endif
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_no_byte_goes_beyond_a_block_that_shrinks),
-      cmocka_unit_test(test_the_same_with_magazines),
-      cmocka_unit_test(test_blocks_are_freed_once_whoever_ends_last),
-      cmocka_unit_test(test_blocks_are_freed_once_with_magazines),
+#if defined(ZCMEM__DIRECT) && defined(ZCMEM__THREAD_MAGAZINES)
+    cmocka_unit_test(test_each_thread_counts_in_a_line_of_its_own),
+#endif
+    cmocka_unit_test(test_no_byte_goes_beyond_a_block_that_shrinks),
+    cmocka_unit_test(test_the_same_with_magazines),
+    cmocka_unit_test(test_blocks_are_freed_once_whoever_ends_last),
+    cmocka_unit_test(test_blocks_are_freed_once_with_magazines),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
