@@ -123,7 +123,7 @@ static pid_t start_keeper(struct zcmem_shm *shm, void (*then)(struct zcmem_shm *
     fill_magazines(own);
     SHM_REQUIRE(write(pipes[1], &byte, 1) == 1);
     then(own);
-    _exit(0);
+    child_exit(0);
   }
   assert_int_equal(read(pipes[0], &byte, 1), 1);
   (void)close(pipes[0]);
@@ -551,7 +551,7 @@ static void processes_race_with_one_who_takes_all(void **state) {
       struct zcmem_shm *own = again(shm, ZCMEM_HAL_MAGAZINES);
       race_in_two_threads(own, seed + 2 * i);
       SHM_REQUIRE(zcmem_shm_close(own) == ZCMEM_OK);
-      _exit(0);
+      child_exit(0);
     }
   }
   start_racer(&beside, shm, seed + 2 * RACERS);
