@@ -144,6 +144,9 @@ static void wrong_arguments(void **state) {
   config.mode = 01000;
   assert_status(zcmem_shm_create(&config, &shm), ZCMEM_EINVAL);
   config = good;
+  config.hal_flags = ~ZCMEM_HAL_MAGAZINES;
+  assert_status(zcmem_shm_create(&config, &shm), ZCMEM_EINVAL);
+  config = good;
   config.max_processes = ZCMEM_SHM_MAX_PROCESSES + 1;
   assert_status(zcmem_shm_create(&config, &shm), ZCMEM_EINVAL);
   config = good;

@@ -156,7 +156,9 @@ static void test_no_room_for_what_is_kept_of_a_tag(void **state) {
   (void)state;
   assert_ok(zcmem_hal_count_tags(hal, 0, counters, sizeof counters));
   assert_ok(zcmem_mem_free(hal, taken(hal, 512, 9)));
-  (void)taken(hal, 512, 4);
+  hal_addr_t addr = taken(hal, 512, 4), none = 0;
+  assert_status(zcmem_mem_set_tag(hal, addr + 128, 9), ZCMEM_ENOENT);
+  assert_status(zcmem_mem_alloc_tagged(hal, 0, 65 * KB, 1, 5, &none), ZCMEM_ENOSPC); /* of which nothing is kept */
   assert_status(zcmem_hal_tag_stats(hal, 0, tags, 1, &count), ZCMEM_ENOMEM);
   assert_int_equal(count, 77);
   tags[0].struct_bytes = sizeof tags[0];
