@@ -187,6 +187,32 @@ static void test_look_ups_without_a_region(void **state) {
   assert_int_equal(zcmem_hal_destroy(hal), 0);
 }
 
+/* Patterns that are no words, and of which neighbours differ by one, or by nothing. */
+static void test_patterns_of_almost_equal_bytes(void **state) {
+  const unsigned char patterns[][5] = {
+      {2, 1, 1, 1, 1}, {1, 1, 1, 1, 2}, {1, 2, 2, 2, 2}, {5, 4, 3, 2, 1}, {7, 7, 7, 7, 7}};
+  struct zcmem_hal_config config = allocating_hal();
+  struct zcmem_hal *hal = made(&config);
+  struct zcmem_region_config region = plain_region("fill", 0x10000, 32 * KB);
+  hal_addr_t addr;
+  uint32_t in;
+  (void)state;
+  region.host = memory;
+  region.flags = ZCMEM_REGION_COHERENT;
+  assert_ok(zcmem_hal_add_region(hal, &region, &in));
+  assert_ok(zcmem_mem_alloc(hal, in, 1000, 1, &addr));
+  for (size_t which = 0; which < sizeof patterns / sizeof patterns[0]; which++) {
+    for (size_t size = 3; size <= 5; size += 2) {
+      assert_ok(zcmem_mem_fill(hal, addr, patterns[which], size, 999));
+      for (size_t i = 0; i < 999; i++) {
+        assert_int_equal(memory[addr - 0x10000 + i], patterns[which][i % size]);
+      }
+    }
+  }
+  assert_ok(zcmem_mem_free(hal, addr));
+  assert_int_equal(zcmem_hal_destroy(hal), 0);
+}
+
 /* Writes, reads, fills and copies some bytes within lines, of which each callback fails in turn. */
 static enum zcmem_status move_bytes(struct zcmem_hal *hal, unsigned what, hal_addr_t addr) {
   unsigned char bytes[100] = {0}, pattern = 7;
@@ -341,6 +367,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_addresses_between_region_and_heap, setup, teardown),
       cmocka_unit_test_setup_teardown(test_unchecked_addresses_between_region_and_heap, setup, teardown),
       cmocka_unit_test_setup_teardown(test_look_ups_without_a_region, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_patterns_of_almost_equal_bytes, setup, teardown),
       cmocka_unit_test_setup_teardown(test_callbacks_beside_a_host_pointer, setup, teardown),
 #ifdef ZCMEM__DIRECT
       cmocka_unit_test(test_lines_of_moved_bytes),
