@@ -231,40 +231,48 @@ static pthread_barrier_t all_have_written;
 
 static void *write_once(void *arg) {
   struct worker *worker = arg;
-  worker->wrong = zcmem_mem_write(worker->hal, worker->addr, "bytes", 5) != ZCMEM_OK;
+  worker->wrong = zcmem_mem_write(worker->hal, worker->addr + worker->seed, "bytes", 5) != ZCMEM_OK;
   (void)pthread_barrier_wait(&all_have_written);
   return NULL;
 }
 
 /*
- * Two threads more than there are lines of figures, all of them at a time: each finds a line of its own, whichever it
- * looks at first, as long as there is one; the others share one.
+ * As many threads as there are lines of figures, all of them at a time: each finds a line of its own, whichever it
+ * looks at first, which differs from group to group. Who comes then finds none.
  */
 static void test_each_thread_counts_in_a_line_of_its_own(void **state) {
-  enum { WRITERS = ZCMEM__MOVED_LINES + 2 };
+  enum { GROUPS = 5, WRITERS = GROUPS * ZCMEM__MOVED_LINES };
   struct worker workers[WRITERS] = {0};
-  struct zcmem_hal *hal = made(0, sizeof memory);
-  const struct zcmem__moved_lines *lines = &zcmem__hal_region(hal, 0)->moved;
+  struct zcmem_hal *hals[GROUPS];
   hal_addr_t addr = 0;
   (void)state;
-  assert_ok(zcmem_mem_alloc(hal, 0, BYTES, 1, &addr));
   assert_int_equal(pthread_barrier_init(&all_have_written, NULL, WRITERS), 0);
+  for (unsigned i = 0; i < GROUPS; i++) {
+    hals[i] = made(0, sizeof memory);
+    assert_ok(zcmem_mem_alloc(hals[i], 0, BYTES, 1, &addr)); /* the same one in each */
+  }
   for (unsigned i = 0; i < WRITERS; i++) {
-    workers[i].hal = hal;
+    workers[i].hal = hals[i / ZCMEM__MOVED_LINES];
     workers[i].addr = addr;
+    workers[i].seed = 8 * i; /* where it writes: the memory is the same, too */
     assert_int_equal(pthread_create(&workers[i].thread, NULL, write_once, &workers[i]), 0);
   }
   for (unsigned i = 0; i < WRITERS; i++) {
     assert_int_equal(pthread_join(workers[i].thread, NULL), 0);
     assert_int_equal(workers[i].wrong, 0);
   }
-  for (unsigned i = 0; i < ZCMEM__MOVED_LINES; i++) {
-    assert_int_equal(lines->line[i].of[ZCMEM__MOVED_WRITTEN], 5);
+  for (unsigned group = 0; group < GROUPS; group++) {
+    const struct zcmem__moved_line *line = zcmem__hal_region(hals[group], 0)->moved.line;
+    for (unsigned i = 0; i < ZCMEM__MOVED_LINES; i++) {
+      assert_int_equal(line[i].of[ZCMEM__MOVED_WRITTEN], 5);
+    }
+    assert_int_equal(line[ZCMEM__MOVED_LINES].of[ZCMEM__MOVED_WRITTEN], 0);
+    assert_ok(zcmem_mem_write(hals[group], addr, "more bytes", 10));
+    assert_int_equal(line[ZCMEM__MOVED_LINES].of[ZCMEM__MOVED_WRITTEN], 10);
+    assert_ok(zcmem_mem_free(hals[group], addr));
+    assert_int_equal(zcmem_hal_destroy(hals[group]), 0);
   }
-  assert_int_equal(lines->line[ZCMEM__MOVED_LINES].of[ZCMEM__MOVED_WRITTEN], 2 * 5);
   assert_int_equal(pthread_barrier_destroy(&all_have_written), 0);
-  assert_ok(zcmem_mem_free(hal, addr));
-  assert_int_equal(zcmem_hal_destroy(hal), 0);
 }
 #endif
 
