@@ -229,7 +229,7 @@ static bool is_short(const struct zcmem__region *region) {
 /* --------------------------------------------------------------------------------------------------- the clock -- */
 
 /* Gives back some of what one thread keeps of a size that it did not use since the last visit. */
-static void visit(struct zcmem__region *region, struct zcmem__magazines *magazines, uint32_t size) {
+static void visit_size(struct zcmem__region *region, struct zcmem__magazines *magazines, uint32_t size) {
   struct zcmem__magazine *magazine = &magazines->of[size];
   magazine->missed /= 2u;
   if (magazine->used != 0) {
@@ -248,7 +248,7 @@ static uint32_t next_size(uint32_t *clock) {
 
 /* The clock hand moves on: with each call that takes the lock, a bounded amount of what nobody asks for goes back. */
 static void tick(struct zcmem__region *region, struct zcmem__magazines *magazines) {
-  visit(region, magazines, next_size(&magazines->clock));
+  visit_size(region, magazines, next_size(&magazines->clock));
   if (region->depot->wanted > 0) {
     ZCMEM__PUT(region->depot->wanted, region->depot->wanted - 1u);
   } else {
