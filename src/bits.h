@@ -83,6 +83,17 @@
 #else
 #define ZCMEM__PUT_LAST(place, value) (ZCMEM__ORDER(), ZCMEM__PUT(place, value))
 #endif
+/*
+ * Loads the word before all that is loaded next; and what is loaded next is loaded after all before. For words of one
+ * block that change while the region's version does not.
+ */
+#if defined(__GNUC__) && __GCC_ATOMIC_INT_LOCK_FREE == 2 && UINTPTR_MAX > UINT32_MAX
+#define ZCMEM__GET_FIRST(place) __atomic_load_n(&(place), __ATOMIC_ACQUIRE)
+#define ZCMEM__GET_NEXT() __atomic_thread_fence(__ATOMIC_ACQUIRE)
+#else
+#define ZCMEM__GET_FIRST(place) ZCMEM__GET(place)
+#define ZCMEM__GET_NEXT() ((void)0)
+#endif
 #if defined(__GNUC__) && __GCC_ATOMIC_POINTER_LOCK_FREE == 2
 #define ZCMEM__GET_POINTER(place) __atomic_load_n(&(place), __ATOMIC_RELAXED)
 #define ZCMEM__PUT_POINTER(place, value) __atomic_store_n(&(place), (value), __ATOMIC_RELAXED)

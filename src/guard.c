@@ -95,9 +95,6 @@ void zcmem__guard_init(struct zcmem__guard *guard, const struct zcmem_region_con
       .flags = config->flags & HARDENING & ~(told ? done_by_tool : ZCMEM_REGION_TRACKED),
       .quarantine = {.most = config->quarantine >> heap->at.quantum_shift}};
   heap->shared = ZCMEM__SHARED_MANY; /* slack may be more than a quantum, and blocks be CACHED */
-  if (guard->zones.bytes > 0) {
-    zcmem__zone_draw_first(&guard->zones);
-  }
   if (told) {
     zcmem__track_open(guard->zones.host, (size_t)guard->size);
   }

@@ -99,6 +99,17 @@ ZCMEM__INLINE enum zcmem__state zcmem__block_state(const struct zcmem__block *bl
   return (enum zcmem__state)(ZCMEM__GET(block->use) & ZCMEM__STATE);
 }
 
+/*
+ * Whether the block was live when `use` was loaded, by ZCMEM__GET_FIRST, and is: then the slack that was loaded
+ * meanwhile is that of a block which was live meanwhile, too, as far as the version can tell. The version is not
+ * enough, since a magazine hands out a block without it: slack and tag are stored while nobody has the block, and
+ * then `use`. Where the answer is no, there was a moment at which no live block was there.
+ */
+ZCMEM__INLINE bool zcmem__block_stays_live(const struct zcmem__block *block, uint32_t use) {
+  ZCMEM__GET_NEXT();
+  return (use & ZCMEM__GET(block->use) & ZCMEM__STATE) == ZCMEM__LIVE;
+}
+
 /* Whether `use` is that of a block which is neither free nor anybody's. */
 ZCMEM__INLINE bool zcmem__use_cached(uint32_t use) {
   return use == ZCMEM__CACHED || use == ZCMEM__TAKEN;

@@ -70,8 +70,9 @@ ZCMEM__HOT hal_size_t zcmem__heap_rest(const struct zcmem__block *block, uint32_
  */
 ZCMEM__HOT bool zcmem__heap_rest_quick(const struct zcmem__index_quick *quick, uint64_t offset, hal_size_t *rest) {
   const struct zcmem__block *block = zcmem__index_holder_quick(quick, offset);
+  uint32_t use = ZCMEM__GET_FIRST(block->use);
   *rest = zcmem__heap_rest(block, quick->quantum_shift, ZCMEM__GET(block->slack), offset);
-  return ZCMEM__LIKELY((int64_t)*rest > 0) && ZCMEM__LIKELY((ZCMEM__GET(block->use) & ZCMEM__STATE) == ZCMEM__LIVE);
+  return ZCMEM__LIKELY((int64_t)*rest > 0) && ZCMEM__LIKELY(zcmem__block_stays_live(block, use));
 }
 
 /*

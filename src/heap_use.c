@@ -7,8 +7,9 @@
 /* Loads each word once: a look-up without the lock comes here, too (see zcmem_heap_find). */
 static void fill_info(const struct zcmem_heap *heap, uint32_t id, struct zcmem_block_info *info) {
   const struct zcmem__block *block = zcmem__block_const(heap, id);
-  uint32_t use = ZCMEM__GET(block->use), state = use & ZCMEM__STATE;
+  uint32_t use = ZCMEM__GET_FIRST(block->use), state = use & ZCMEM__STATE;
   bool is_owned = state == ZCMEM__LIVE || state == ZCMEM__ZOMBIE;
+  info->tag = is_owned ? ZCMEM__GET_FIRST(block->tag) : 0; /* before the slack: see zcmem_heap_find */
   info->addr = zcmem__heap_addr(heap, ZCMEM__GET(block->start));
   info->size = zcmem__heap_bytes_of(heap, ZCMEM__GET(block->size));
   info->requested = is_owned ? info->size - ZCMEM__GET(block->slack) : 0;
@@ -18,7 +19,6 @@ static void fill_info(const struct zcmem_heap *heap, uint32_t id, struct zcmem_b
                                          : ZCMEM_BLOCK_CACHED;
   info->pins = is_owned ? use / ZCMEM__PIN & ZCMEM__USE_MASK : 0;
   info->transfers = is_owned ? use / ZCMEM__TRANSFER & ZCMEM__USE_MASK : 0;
-  info->tag = is_owned ? ZCMEM__GET(block->tag) : 0;
 }
 
 /* The block, free or not, that holds the address; ZCMEM__NIL: the heap does not manage it. */
@@ -29,9 +29,10 @@ static uint32_t holder(const struct zcmem_heap *heap, hal_addr_t any) {
 
 bool zcmem__heap_extent(const struct zcmem_heap *heap, hal_addr_t any, struct zcmem__extent *extent) {
   const struct zcmem__block *block = zcmem__block_const(heap, holder(heap, any));
+  uint32_t use = ZCMEM__GET_FIRST(block->use);
   extent->addr = zcmem__heap_addr(heap, ZCMEM__GET(block->start));
   extent->requested = zcmem__heap_bytes_of(heap, ZCMEM__GET(block->size)) - ZCMEM__GET(block->slack);
-  return zcmem__block_state(block) == ZCMEM__LIVE; /* the sentinel's is unused */
+  return zcmem__block_stays_live(block, use); /* the sentinel's is unused */
 }
 
 enum zcmem_status zcmem_heap_find(const struct zcmem_heap *heap, hal_addr_t any, struct zcmem_block_info *info) {
@@ -39,8 +40,16 @@ enum zcmem_status zcmem_heap_find(const struct zcmem_heap *heap, hal_addr_t any,
     return ZCMEM_EINVAL;
   }
   struct zcmem_block_info found;
-  fill_info(heap, holder(heap, any), &found);
+  uint32_t id = holder(heap, any);
+  const struct zcmem__block *block = zcmem__block_const(heap, id);
+  fill_info(heap, id, &found);
   if (found.state != ZCMEM_BLOCK_LIVE) { /* the sentinel's is unused, which is told as cached */
+    return ZCMEM_ENOENT;
+  }
+  /* Where a block comes out of a magazine its tag becomes 0; another one comes only with another version. */
+  bool stays = zcmem__block_stays_live(block, ZCMEM__LIVE);
+  ZCMEM__GET_NEXT();
+  if (!stays || ZCMEM__GET(block->tag) != found.tag) {
     return ZCMEM_ENOENT;
   }
   *info = found;

@@ -117,6 +117,9 @@ ZCMEM__INLINE bool pop(struct zcmem__magazines *magazines, uint32_t need, hal_si
 
 bool zcmem__magazines_pop_larger(struct zcmem__magazines *magazines, uint32_t need, hal_size_t size, hal_addr_t *addr) {
   uint32_t most = magazines->quantum_shift > 25u ? need : need + need / 8u; /* slack has 32 bits */
+  if (ZCMEM__UNLIKELY(pop(magazines, need, size, addr))) {
+    return true;
+  }
   unstock(magazines, need);
   if (!magazines->generous) {
     return false;
@@ -226,7 +229,7 @@ static bool is_short(const struct zcmem__region *region) {
 /* --------------------------------------------------------------------------------------------------- the clock -- */
 
 /* Gives back some of what one thread keeps of a size that it did not use since the last visit. */
-static void visit(struct zcmem__region *region, struct zcmem__magazines *magazines, uint32_t size) {
+static void visit_size(struct zcmem__region *region, struct zcmem__magazines *magazines, uint32_t size) {
   struct zcmem__magazine *magazine = &magazines->of[size];
   magazine->missed /= 2u;
   if (magazine->used != 0) {
@@ -245,7 +248,7 @@ static uint32_t next_size(uint32_t *clock) {
 
 /* The clock hand moves on: with each call that takes the lock, a bounded amount of what nobody asks for goes back. */
 static void tick(struct zcmem__region *region, struct zcmem__magazines *magazines) {
-  visit(region, magazines, next_size(&magazines->clock));
+  visit_size(region, magazines, next_size(&magazines->clock));
   if (region->depot->wanted > 0) {
     ZCMEM__PUT(region->depot->wanted, region->depot->wanted - 1u);
   } else {
@@ -349,7 +352,7 @@ static enum zcmem_status refill(struct zcmem__region *region, struct zcmem__maga
   if (open) {
     tick(region, magazines);
     load(region, magazines);
-    if (pop(magazines, need, size, addr) || zcmem__magazines_pop_larger(magazines, need, size, addr)) {
+    if (zcmem__magazines_pop_larger(magazines, need, size, addr)) {
       magazines->allocations--; /* as all calls with the lock it is counted in the region's figures */
       return ZCMEM_OK;
     }

@@ -306,8 +306,9 @@ ZCMEM__INLINE bool zcmem__magazines_pop_shared(struct zcmem__magazines *magazine
 }
 
 /*
- * The same of the next size, up to an eighth more, of which there are blocks. What such a block has too much is given
- * up until it is freed, so that fewer requests need the lock.
+ * The same, or of the next size, up to an eighth more, of which there are blocks. What such a block has too much is
+ * given up until it is freed, so that fewer requests need the lock. There may be blocks of `need` quanta: who comes
+ * here could not enter a moment ago, since the magazines were revoked, and did not look.
  */
 bool zcmem__magazines_pop_larger(struct zcmem__magazines *magazines, uint32_t need, hal_size_t size, hal_addr_t *addr);
 

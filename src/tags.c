@@ -10,7 +10,9 @@
 static enum zcmem_status set_locked(struct zcmem__region *region, hal_addr_t addr, uint32_t tag, bool allocated) {
   struct zcmem__tally *tally = &region->tally;
   const struct zcmem__tally_block block = zcmem__tally_before(tally, region->heap, addr);
+  zcmem__atomic_change(&region->version); /* or a look-up would believe that the block has become another one */
   enum zcmem_status status = zcmem_heap_set_tag(region->heap, addr, tag);
+  zcmem__atomic_changed(&region->version);
   if (tally->entries != NULL && status == ZCMEM_OK) {
     zcmem__tally_leave(tally, block.tag, block.size);
     zcmem__tally_enter(tally, tag, block.size, allocated);

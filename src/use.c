@@ -6,20 +6,19 @@
  *      2 the block, its life (use, generation), size and slack; the range is checked
  *      3 the version is the same
  *      4 life -> life with one transfer more     compare-and-swap, 64 bits
- *      5 the slack and the version are the same, or the use is given back
+ *      5 the slack is the same, or the use is given back
  *
  * By 3, what was read in 2 was true at one moment, and the block was live then: all changes of blocks but those of
  * `use` itself, and what magazines do, stand between two versions. From that moment to 4 the descriptor was of that
  * block all the time, or else its generation would be another: it counts up where a descriptor becomes live, with a
  * resize, and only not where a block goes through a magazine, which is the same place and size, though perhaps another
  * slack: 5. So a use that has to be given back never was in the way of anybody but who has just been handed this very
- * place.
+ * place. Without 3 it could be in the way of anybody: what was read in 2 may be of two blocks, at different places.
  *
  * From 4 on: who frees the block, or shrinks it, goes by what `use` is when it swaps the word itself (SHARED_MANY), so
  * it comes after 4 and is refused, or before. A free before 4 has changed the state, and 4 fails. A resize puts a use
- * of its own there, and the generation only then; if a use that was there in 2 has ended meanwhile, the word can be as
- * it was although the resize saw no use. But it has made the version odd before, and who sees its swap, in 4, sees that
- * in 5. A resize after 4 can only make the block longer.
+ * of its own there and the next generation, in one swap, and 4 fails, too; so 4 needs no look at the version behind it.
+ * A resize after 4 can only make the block longer.
  *
  * The end swaps `use` for one less: release, so what was moved is moved before anybody is handed the block.
  *

@@ -77,8 +77,8 @@ ZCMEM__HOT enum zcmem_status zcmem__use_try(struct zcmem__region *region, hal_ad
                                    false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
     return ZCMEM_OK;
   }
-  /* A resize that had begun, or another block of the same place and size that came out of a magazine. */
-  if (ZCMEM__UNLIKELY(ZCMEM__GET(block->slack) != slack || !zcmem__atomic_still(&region->version, version))) {
+  /* Another block of the same place and size that came out of a magazine. */
+  if (ZCMEM__UNLIKELY(ZCMEM__GET(block->slack) != slack)) {
     return zcmem__use_take_back(region, block);
   }
   *held = block;

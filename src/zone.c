@@ -51,10 +51,6 @@ struct zcmem__zone_extent zcmem__zone_extent(const struct zcmem__zones *zones, c
   return (struct zcmem__zone_extent){.addr = addr, .end = end, .rest = end - block->slack};
 }
 
-void zcmem__zone_draw_first(const struct zcmem__zones *zones) {
-  draw_zone(zones, zones->heap->at.base - zones->bytes, zones->bytes);
-}
-
 void zcmem__zone_draw_behind(const struct zcmem__zones *zones, const struct zcmem__block *block) {
   const struct zcmem__zone_extent of = zcmem__zone_extent(zones, block);
   if (of.end - of.rest <= 2 * zones->bytes) { /* they touch */

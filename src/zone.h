@@ -36,10 +36,7 @@ static inline unsigned char *zcmem__zone_host(const struct zcmem__zones *zones, 
   return zones->host + (size_t)(addr - zones->base);
 }
 
-/* Draws the zone before the first block. From here on for regions that have zones. */
-void zcmem__zone_draw_first(const struct zcmem__zones *zones);
-
-/* Draws the zones behind a block, or as much of the one before it as is no other block's. */
+/* For regions that have zones. Draws those behind a block, or as much of the one before it as is no other block's. */
 void zcmem__zone_draw_behind(const struct zcmem__zones *zones, const struct zcmem__block *block);
 void zcmem__zone_draw_before(const struct zcmem__zones *zones, const struct zcmem__block *block);
 

@@ -3,7 +3,7 @@
 #include "explore_world.h"
 #include "hal_impl.h"
 
-enum { A, B, C };
+enum { A, B, C, D };
 
 static void make_blocks(void) {
   op_alloc(A, 500);
@@ -33,6 +33,14 @@ static void free_b(void) {
   op_free(B);
 }
 
+static void make_d(void) {
+  op_alloc(D, 200);
+}
+
+static void free_d(void) {
+  op_free(D);
+}
+
 /* What is behind A the second thread keeps. */
 static void two_and_kept(void) {
   world_make(true);
@@ -46,6 +54,20 @@ static void two_and_kept(void) {
 static void plain(void) {
   world_make(false);
   explore_as(0, make_blocks);
+}
+
+/* There is room behind A. */
+static void plain_a(void) {
+  world_make(false);
+  explore_as(0, make_a);
+}
+
+/* And before it, so that a free of A takes away its descriptor. */
+static void plain_and_hole(void) {
+  world_make(false);
+  explore_as(0, make_d);
+  explore_as(0, make_blocks);
+  explore_as(0, free_d);
 }
 
 static void windows(void) {
@@ -77,6 +99,25 @@ static void device_a(void) {
   op_device((size_t)(world->slot[A] - WORLD_BASE) + 200);
 }
 
+static void rest_a(void) {
+  op_rest((size_t)(world->slot[A] - WORLD_BASE) + 200);
+}
+
+static void rest_twice(void) {
+  rest_a();
+  rest_a();
+}
+
+static void info_twice(void) {
+  op_info(A);
+  op_info(A);
+}
+
+static void device_twice(void) {
+  device_a();
+  device_a();
+}
+
 static void info_and_device(void) {
   op_info(B);
   op_device((size_t)(world->slot[A] - WORLD_BASE) + 200);
@@ -97,6 +138,25 @@ static void free_and_alloc_less(void) {
   op_alloc(C, 400);
 }
 
+static void alloc_less(void) {
+  op_alloc(C, 400);
+}
+
+/* The first thread keeps A. */
+static void two_and_a_kept(void) {
+  two_attached();
+  explore_as(0, free_a);
+}
+
+static void tag_a(void) {
+  op_tag(A, 7);
+}
+
+static void two_and_tagged(void) {
+  two_attached();
+  explore_as(0, tag_a);
+}
+
 static void free_b_and_a(void) {
   op_free(B);
   op_free(A);
@@ -109,6 +169,22 @@ static void resize_a(void) {
 /* Into what is behind, which the other thread keeps. */
 static void resize_more(void) {
   op_resize(A, 600);
+}
+
+/* A quantum more. */
+static void resize_a_quantum(void) {
+  op_resize(A, 520);
+}
+
+/* Into the hole before A, and A's; and behind B. */
+static void free_and_alloc_before(void) {
+  op_free(A);
+  op_alloc(C, 600);
+}
+
+static void free_and_alloc_behind(void) {
+  op_free(A);
+  op_alloc(C, 2000);
 }
 
 static void resize_back(void) {
@@ -214,12 +290,33 @@ const struct explore_scenario explore_lookups[] = {
     {"back translation against frees", two_attached, {free_b_and_a, device_a}, world_finish},
     {"look-ups against frees, no magazines", plain, {free_b_and_a, info_and_device}, world_finish},
     {"look-up against resize and alloc, no magazines", plain, {resize_a, device_a, alloc_c}, world_finish},
+    {"look-up against the alloc of a kept block", two_and_a_kept, {alloc_less, info_a}, world_finish},
+    {"translation against the alloc of a kept block", two_and_a_kept, {alloc_less, host_a}, world_finish},
+    {"back translation against the alloc of a kept block", two_and_a_kept, {alloc_less, rest_a}, world_finish},
+    {"place against the alloc of a kept block", two_and_a_kept, {alloc_less, device_a}, world_finish},
+    {"look-ups, and the block comes again for less", two_attached, {free_and_alloc_less, info_twice}, world_finish},
+    {"look-up of a tag, and the block comes again for less",
+     two_and_tagged,
+     {free_and_alloc_less, info_a},
+     world_finish},
+    {"look-up against a tag", two_attached, {tag_a, info_a}, world_finish},
+    {"back translations, and the block comes again for less",
+     two_attached,
+     {free_and_alloc_less, rest_twice},
+     world_finish},
+    {"places, and the block comes again for less", two_attached, {free_and_alloc_less, device_twice}, world_finish},
     {"look-up against resize", two_attached, {resize_a, info_a}, world_finish},
     {"translation against resize", two_attached, {resize_a, host_a}, world_finish},
     {"translation against resizes", two_attached, {resize_back, host_a}, world_finish},
     {"translation against resize of the slack", two_attached, {resize_a_little, host_last}, world_finish},
     {"translation against resize and alloc", two_attached, {resize_a, host_a, alloc_c}, world_finish},
     {"translation against resize that drains", two_and_kept, {resize_more, host_more}, world_finish},
+    {"translation against resize to more", plain_a, {resize_a_quantum, host_more}, world_finish},
+    {"back translation against resize to more", plain_a, {resize_a_quantum, rest_a}, world_finish},
+    {"back translation against a block before", plain_and_hole, {free_and_alloc_before, rest_a}, world_finish},
+    {"back translation against a block behind", plain_and_hole, {free_and_alloc_behind, rest_a}, world_finish},
+    {"translation against a block before", plain_and_hole, {free_and_alloc_before, host_a}, world_finish},
+    {"translation against a block behind", plain_and_hole, {free_and_alloc_behind, host_a}, world_finish},
     {"back translation against resize", two_attached, {resize_back, device_a}, world_finish},
     {"back translation against resize that drains", two_and_kept, {resize_more, device_a}, world_finish},
     {"translation against resizes, no magazines", plain, {resize_back, host_a, device_a}, world_finish},

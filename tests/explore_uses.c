@@ -62,6 +62,33 @@ static void plain_new(void) {
   explore_as(0, make_block);
 }
 
+/* There is a hole before A, so that a free of A takes away its descriptor; and a block behind it. */
+static void make_hole(void) {
+  op_alloc(B, 200);
+  op_alloc(A, 500);
+  op_alloc(C, 200);
+  op_free(B);
+}
+
+static void plain_and_hole(void) {
+  world_make(false);
+  explore_as(0, make_hole);
+  explore_as(1, fill_it);
+}
+
+/* A driver has it mapped, and its pin is lost: what is left is one transfer. */
+static void map_and_unpin(void) {
+  op_map(A, 500);
+  op_unpin(A);
+}
+
+static void half_mapped(void) {
+  world_make_windows(false);
+  explore_as(0, make_block);
+  explore_as(1, fill_it);
+  explore_as(0, map_and_unpin);
+}
+
 static void plain_pinned(void) {
   plain();
   explore_as(0, pin_it);
@@ -82,6 +109,12 @@ static void fill_a_little(void) {
 static void fill_twice(void) {
   op_fill(A, 300);
   op_fill(A, 500);
+}
+
+/* Ends that another thread is alone, and does nothing else. */
+static void come_by(void) {
+  explore_op();
+  world_come_by();
 }
 
 static void alloc_b(void) {
@@ -112,6 +145,15 @@ static void resize_less(void) {
   op_resize(A, 100);
 }
 
+/* As much slack. */
+static void resize_a_quantum(void) {
+  op_resize(A, 372);
+}
+
+static void unmap(void) {
+  op_unmap(A);
+}
+
 static void resize_a_little(void) {
   op_resize(A, 450); /* as many quanta */
 }
@@ -128,6 +170,16 @@ static void fill_too_much(void) {
 /* Where the second thread has it: from behind the block. */
 static void alloc_kept(void) {
   op_alloc(D, 100);
+}
+
+/* Behind all others. */
+static void free_and_alloc_behind(void) {
+  op_free(A);
+  op_alloc(D, 2000);
+}
+
+static void free_d(void) {
+  op_free(D);
 }
 
 static void resize_and_free(void) {
@@ -172,6 +224,8 @@ const struct explore_scenario explore_uses[] = {
     {"alone, transfer against free", one_alone, {fill_a, free_a}, world_finish},
     {"alone, transfer against transfer", one_alone, {fill_twice, fill_a}, world_finish},
     {"alone, deferred free against unpin", alone_pinned, {defer_and_alloc, unpin}, world_finish},
+    {"alone, another comes, transfer against free", one_alone, {fill_a, come_by, free_a}, world_finish},
+    {"alone, another comes, transfer against deferred free", one_alone, {fill_a, come_by, defer}, world_finish},
     {"free against pin", two_attached, {free_a, pin_and_unpin}, world_finish},
     {"free against transfer", two_attached, {free_a, fill_a}, world_finish},
     {"free against transfer, and another gets it", two_attached, {free_a, fill_a, alloc_b}, world_finish},
@@ -195,6 +249,11 @@ const struct explore_scenario explore_uses[] = {
     {"deferred free against free", two_attached, {defer, free_and_alloc_less}, world_finish},
     {"no magazines, first transfers", plain_new, {fill_a, fill_a, free_a}, world_finish},
     {"no magazines, free against transfer", plain, {free_and_alloc_small, fill_a}, world_finish},
+    {"no magazines, transfer against a block behind",
+     plain_and_hole,
+     {free_and_alloc_behind, fill_it, free_d},
+     world_finish},
+    {"resize against the end of a use and transfer", half_mapped, {resize_a_quantum, unmap, fill_a}, world_finish},
     {"no magazines, resize against transfers", plain, {resize_less, fill_a, fill_a_little}, world_finish},
     {"no magazines, resizes against transfer", plain, {resize_back, fill_a}, world_finish},
     {"no magazines, deferred free against unpin", plain_pinned, {defer_and_alloc, unpin, fill_a_little}, world_finish},

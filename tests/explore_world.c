@@ -278,7 +278,13 @@ void op_info(unsigned slot) {
   if (status == ZCMEM_OK) {
     explore_answer("addr", info.addr);
     explore_answer("requested", info.requested);
+    explore_answer("tag", info.tag);
   }
+}
+
+void op_tag(unsigned slot, uint32_t tag) {
+  explore_op();
+  explore_status("tag", zcmem_mem_set_tag(world->hal, world->slot[slot], tag));
 }
 
 void op_host(unsigned slot, hal_size_t size) {
@@ -296,6 +302,18 @@ void op_device(hal_size_t offset) {
     explore_expect(place.addr == WORLD_BASE + offset, "a pointer is translated to another place");
     explore_answer("block", place.block);
     explore_answer("remaining", place.remaining);
+  }
+}
+
+void op_rest(hal_size_t offset) {
+  hal_addr_t addr = 0;
+  hal_size_t rest = 0;
+  explore_op();
+  enum zcmem_status status = zcmem_mem_device(world->hal, world->memory + offset, &addr, &rest);
+  explore_status("rest", status);
+  if (status == ZCMEM_OK) {
+    explore_expect(addr == WORLD_BASE + offset, "a pointer is translated to another place");
+    explore_answer("remaining", rest);
   }
 }
 

@@ -66,9 +66,11 @@ void op_unpin(unsigned slot);
 /* A transfer into the block: while it lasts its block must be there. */
 void op_fill(unsigned slot, hal_size_t size);
 void op_info(unsigned slot);
+void op_tag(unsigned slot, uint32_t tag);
 void op_host(unsigned slot, hal_size_t size);
-/* Of the host's pointer to offset `offset` of the region. */
+/* Of the host's pointer to offset `offset` of the region: with the block; and the quick way, without. */
 void op_device(hal_size_t offset);
+void op_rest(hal_size_t offset);
 void op_map(unsigned slot, hal_size_t size);
 void op_unmap(unsigned slot);
 /* Of the pointer that a map put into the slot. */

@@ -32,15 +32,16 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 WORK = os.environ.get('ZCMEM_MUTATE_DIR', os.path.join(ROOT, 'build-mutate'))
 FLAGS = ['-std=c11', '-O1', '-w', '-fPIC', '-pthread', '-DZCMEM_COUNT_STEPS']
 
-CORE = ['heap_image', 'heap_use', 'corners', 'model', 'model_steps', 'bug_sequences', 'heap', 'exhaustive',
+CORE = ['heap_image', 'heap_use', 'heap_corners', 'corners', 'model', 'model_steps', 'bug_sequences', 'heap', 'exhaustive',
         'invariants', 'steps', 'untrusted_image']
 REPAIR = ['heap_repair', 'heap_kill', 'shm', 'shm_snapshot', 'heap_killed'] + CORE
 CHECK = ['invariants', 'untrusted_image'] + CORE
 HARDENING = ['red_zones', 'quarantine', 'hardening_random', 'handles', 'misuse']
-REGION = ['corners', 'region', 'hal', 'mem', 'translate', 'alias', 'transfer', 'use_races']
+LOOKUPS = ['look_ups'] + CORE
+REGION = ['corners', 'region', 'hal', 'mem', 'translate', 'alias', 'look_ups', 'transfer', 'use_races']
 # What is changed, and which tests are asked first; then all others, the likely ones before the unlikely ones.
 FILES = {
-    'sizeclass.h': CORE, 'heap_impl.h': CORE, 'binmap.h': CORE, 'index.c': CORE, 'index.h': CORE, 'wide.c': CORE,
+    'sizeclass.h': CORE, 'heap_impl.h': CORE, 'binmap.h': CORE, 'index.c': LOOKUPS, 'index.h': LOOKUPS, 'wide.c': CORE,
     'wide.h': CORE, 'bin.c': CORE, 'bin.h': CORE, 'bits.h': CORE, 'heap_image.c': CORE, 'heap.c': CORE,
     'heap_ops.h': CORE, 'heap_parts.h': CORE, 'heap_resize.c': CORE, 'heap_use.c': CORE,
     'heap_check.c': CHECK, 'heap_check_bins.c': CHECK, 'checker.h': CHECK, 'heap_repair.c': REPAIR,
@@ -59,7 +60,7 @@ OTHERS = ['arithmetic', 'batch', 'magazines', 'magazines_misuse', 'magazines_mod
 # Short runs.
 ENVIRONMENT = {'model': {'ZCMEM_TEST_OPS': '50000'}, 'model_steps': {'ZCMEM_TEST_OPS': '50000'},
                'steps': {'ZCMEM_TEST_OPS': '50000'}, 'exhaustive': {'ZCMEM_TEST_DEPTH': '-1'},
-               'untrusted_image': {'ZCMEM_TEST_OPS': '20'}, 'heap_kill': {'ZCMEM_TEST_OPS': '300'},
+               'untrusted_image': {'ZCMEM_TEST_OPS': '20'}, 'heap_kill': {'ZCMEM_TEST_OPS': '3000'},
                'heap_killed': {'ZCMEM_TEST_OPS': '40'}, 'heap_repair': {'ZCMEM_TEST_OPS': '10'},
                'hardening_random': {'ZCMEM_TEST_OPS': '400'}}
 

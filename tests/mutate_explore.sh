@@ -28,11 +28,12 @@ heap.c:/^  ZCMEM__PUT(block->generation, /d:free against a shorter block in its 
 heap_resize.c:s/if (heap->shared == ZCMEM__SHARED_NOT)/if (true)/:resize against free:a resize holds the block against nobody
 heap_use.c:s/status == ZCMEM_OK \&\& heap->shared != ZCMEM__SHARED_NOT \&\& !in_bounds/false \&\& !in_bounds/:map, and the block comes again for less:a transfer with the lock looks at the bounds only before it counts
 heap_use.c:s/^            zcmem__heap_swap(heap, &block->use, &now, now \^/            (ZCMEM__PUT(block->use, now ^ ZCMEM__LIVE ^ ZCMEM__ZOMBIE), true); (void)(now ^/:deferred free against transfer:a deferred free does not swap
-use.h>use.c transfer.c handle.c:s/ || !zcmem__atomic_still(&region->version, version))) {$/)) {/;s/if (!zcmem__atomic_still(&region->version, version) || /if (/:resize to more against transfer:a transfer does not look at the version
-use.h>use.c transfer.c handle.c:s/ZCMEM__GET(block->slack) != slack || //:transfer, and the block comes again for less:a transfer does not look at the slack again
+use.h>use.c transfer.c handle.c:s/if (!zcmem__atomic_still(&region->version, version) || /if (/:no magazines, transfer against a block behind:a transfer does not look at the version
+use.h>use.c transfer.c handle.c:s/ZCMEM__GET(block->slack) != slack/false/:transfer, and the block comes again for less:a transfer does not look at the slack again
 use.h>use.c transfer.c handle.c:s/now != (ZCMEM__ZOMBIE | ZCMEM__TRANSFER)/true/:deferred free against transfer:a zombie loses its last use without the lock
 use.h>use.c transfer.c handle.c:s/zcmem__atomic_acquire(&region->direct) != 0/true/:alone, free against transfer:transfers without the lock begin while one thread claims without swapping
 region.c:s/if (zcmem__atomic_unchanged(&region->version, version))/if (true)/:look-up against resize:a look-up does not look at the version again
+magazine.c:s/^  if (ZCMEM__UNLIKELY(pop(magazines, need, size, addr))) {$/  if (false) {/:alone, and another drains:who could not enter a moment ago takes it that there is no block of this size
 mem.c:/^static enum zcmem_status alloc_drained/,/^}/s/zcmem__magazines_\(revoke\|restore\)(region);//:free against drain:who drains does not revoke
 atomic.h>hal.c:/^static inline void zcmem__atomic_publish/,/^}/s/memory_order_release/memory_order_relaxed/:a new region against its use:what is published need not be complete
 atomic.h>magazine.c:/^static inline uint32_t zcmem__atomic_count_down/,/^}/s/memory_order_release/memory_order_relaxed/:free against figures:who restores magazines does not hand over what it did
@@ -46,6 +47,19 @@ mem.c:/^static enum zcmem_status resize_locked/,/^}/s/zcmem__atomic_changed*(&re
 thread.c:/^static void leave_region/,/^}/{s/zcmem__region_take(region) == ZCMEM_OK/true/;s/zcmem__lock_drop(&region->lock);//}:an end against drain:who ends takes no lock
 context.c:s/mine->alone = context->single;/mine->alone = true;/:double free, through two contexts:contexts claim without swapping
 context.c:/^  if (!context->single) {/,/^  }/s/zcmem__magazines_share(region);//:context that one alone has made:a context comes, and a thread goes on claiming without swapping
+use.h>use.c transfer.c handle.c:s/  if (ZCMEM__LIKELY(mine->alone)) {/  if (true) {/:alone, another comes, transfer against free:a transfer goes by that the thread is alone, and looks too early
+heap_resize.c:s/wanted\[2\] = {use + change, zcmem__generation_after(generation)};/wanted[2] = {use + change, generation};/:resize against the end of a use and transfer:a resize leaves the generation as it is
+region.h>translate.c:s/ \&\& ZCMEM__LIKELY(zcmem__atomic_still(&region->version, version))//:translation against resize to more:a translation does not look at the version again
+region.h>translate.c:s/ \&\& ZCMEM__LIKELY(zcmem__atomic_still(&region->version, version))//:back translation against a block before:a back translation does not look at the version again
+atomic.h>translate.c:/^static inline uint32_t zcmem__atomic_version_even/,/^}/s/ & ~UINT32_C(1)//:back translation against resize to more:a translation believes an odd version
+atomic.h>region.c:s/(since & 1u) == 0 \&\& //:look-up against resize:a look-up believes an odd version
+heap_ops.h>translate.c:s/zcmem__block_stays_live(block, use)/((use \& ZCMEM__STATE) == ZCMEM__LIVE)/:back translations, and the block comes again for less:a translation looks at the state only before the slack
+heap_impl.h>translate.c:s/(use & ZCMEM__GET(block->use) & ZCMEM__STATE)/(ZCMEM__GET(block->use) \& ZCMEM__STATE)/:back translation against the alloc of a kept block:a translation looks at the state only behind the slack
+heap_use.c:s/  return zcmem__block_stays_live(block, use);/  return (use \& ZCMEM__STATE) == ZCMEM__LIVE;/:places, and the block comes again for less:a thorough translation looks at the state only before the slack
+heap_use.c:s/  return zcmem__block_stays_live(block, use);/  return zcmem__block_state(block) == ZCMEM__LIVE;/:place against the alloc of a kept block:a thorough translation looks at the state only behind the slack
+heap_use.c:s/!stays || //:look-ups, and the block comes again for less:a look-up looks at the state only before the slack
+heap_use.c:s/ || ZCMEM__GET(block->tag) != found.tag//:look-up of a tag, and the block comes again for less:a look-up does not look at the tag again
+tags.c:/^static enum zcmem_status set_locked/,/^}/s/zcmem__atomic_changed*(&region->version);//:look-up against a tag:a tag is set within one version
 map.c:s/return zcmem__atomic_same(&entry->state, version);/return true;/:map against back translation:a look-up among mappings does not look at the entry again
 '
 
@@ -74,7 +88,7 @@ try() {
   done
   link "$dir/test_explore" "$dir"/*.o || fail "does not link: $what"
   status=0
-  ZCMEM_TEST_SCENARIO=$scenario timeout 200 "$dir/test_explore" >"$dir/log" 2>&1 || status=$?
+  ZCMEM_TEST_BOUND=3 ZCMEM_TEST_SCENARIO=$scenario timeout 200 "$dir/test_explore" >"$dir/log" 2>&1 || status=$?
   grep -q 'no scenario has such a name' "$dir/log" && fail "no scenario is named *$scenario*"
   [ $status -ne 124 ] || fail "'$scenario' comes to no end, where $what"
   [ $status -ne 0 ] || fail "'$scenario' does not notice that $what"

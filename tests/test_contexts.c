@@ -7,6 +7,7 @@
 #define _POSIX_C_SOURCE 200809L
 #endif
 
+#include "child.h"
 #include "context_impl.h"
 #include "contexts_world.h"
 #include "fake.h"
@@ -634,7 +635,7 @@ static void test_fork(void **state) {
   zcmem__atomic_publish(&world.context[2]->busy, 1); /* a call of another thread, which waits for the lock */
   pid_t child = fork();
   if (child == 0) {
-    _exit(be_the_child(live));
+    child_exit(be_the_child(live));
   }
   assert_true(child > 0);
   zcmem__atomic_publish(&world.context[2]->busy, 0);

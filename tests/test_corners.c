@@ -2,9 +2,8 @@
 /*
  * Corners that no other test looks into: what tests/coverage.py and tests/mutate.py found to be untold.
  */
-#include "heap_fixture.h"
-
 #include "hal_fixture.h"
+#include "moved.h"
 
 /* Look-ups begin at the first live block of a page of the index; whatever stands behind it must be found, too. */
 static void test_each_block_of_a_crowd_is_found(void **state) {
@@ -69,71 +68,149 @@ static void test_addresses_between_region_and_heap(void **state) {
   assert_int_equal(zcmem_hal_destroy(hal), 0);
 }
 
-/* Two large holes, far from the end of the heap; each begins where an alignment of 256 wants it. */
-static void test_an_aligned_request_takes_the_smaller_large_hole(void **state) {
-  const hal_size_t quantum = 128, small = 5000 * quantum, large = 5002 * quantum;
-  (void)state;
-  for (unsigned order = 0; order < 2; order++) {
-    struct fixture f = fixture_make(0x1000000, 20000 * quantum, quantum, 16);
-    hal_addr_t first = fixture_alloc(&f, order == 0 ? small : large, 256);
-    (void)fixture_alloc(&f, 2 * quantum, 1);
-    hal_addr_t second = fixture_alloc(&f, order == 0 ? large : small, 256);
-    (void)fixture_alloc(&f, zcmem_heap_largest(f.heap), 1);
-    assert_ok(zcmem_heap_free(f.heap, first));
-    assert_ok(zcmem_heap_free(f.heap, second));
-    /* As large as the hole, which leaves no room for an alignment but its own. */
-    assert_int_equal(fixture_alloc(&f, small, 256), order == 0 ? first : second);
-    assert_int_equal(fixture_alloc(&f, large, 256), order == 0 ? second : first);
-    fixture_end(&f);
-  }
+static unsigned called[4];
+
+static int call_read(void *ctx, void *dst, hal_addr_t src, hal_size_t size) {
+  (void)ctx, (void)src;
+  memset(dst, 9, (size_t)size);
+  called[0]++;
+  return 0;
 }
 
-/* The bin of the request has a hole that lies wrong; that of the next size one that lies right, and no room to spare.
- */
-static void test_an_aligned_request_looks_into_the_next_bin(void **state) {
-  const hal_size_t quantum = 128, align = 8 * quantum;
-  (void)state;
-  struct fixture f = fixture_make(0x1000000, 100 * quantum, quantum, 16);
-  (void)fixture_alloc(&f, quantum, 1);
-  hal_addr_t wrong = fixture_alloc(&f, 5 * quantum, 1);
-  (void)fixture_alloc(&f, 2 * quantum, 1);
-  hal_addr_t right = fixture_alloc(&f, 6 * quantum, 1);
-  assert_true(right % align == 0 && wrong % align != 0);
-  (void)fixture_alloc(&f, zcmem_heap_largest(f.heap), 1);
-  assert_ok(zcmem_heap_free(f.heap, wrong));
-  assert_ok(zcmem_heap_free(f.heap, right));
-  assert_int_equal(fixture_alloc(&f, 5 * quantum, align), right);
-  fixture_end(&f);
+static int call_write(void *ctx, hal_addr_t dst, const void *src, hal_size_t size) {
+  (void)ctx, (void)dst, (void)src, (void)size;
+  called[1]++;
+  return 0;
 }
 
-/* "Largest" is exact where sizes share a bin, from the first such bin on. */
-static void test_the_largest_of_a_bin_of_many_sizes(void **state) {
-  const hal_size_t quantum = 128;
-  (void)state;
-  for (hal_size_t quanta = 4094; quanta < 4260; quanta += 3) {
-    struct fixture f = fixture_make(0x1000000, 10000 * quantum, quantum, 16);
-    hal_addr_t hole = fixture_alloc(&f, quanta * quantum, 1), addr = 77;
-    (void)fixture_alloc(&f, zcmem_heap_largest(f.heap), 1);
-    assert_ok(zcmem_heap_free(f.heap, hole));
-    assert_int_equal(zcmem_heap_largest(f.heap), quanta * quantum);
-    assert_status(zcmem_heap_alloc(f.heap, quanta * quantum + 1, 1, &addr), ZCMEM_ENOSPC);
-    assert_int_equal(fixture_alloc(&f, quanta * quantum, 1), hole);
-    fixture_end(&f);
-  }
+static int call_fill(void *ctx, hal_addr_t dst, const void *pattern, hal_size_t pattern_size, hal_size_t size) {
+  (void)ctx, (void)dst, (void)pattern, (void)pattern_size, (void)size;
+  called[2]++;
+  return 0;
 }
 
-static void test_an_image_on_any_wrong_place(void **state) {
-  const struct zcmem_heap_config config = {0x1000, 0x10000, 0, 16, 0};
-  size_t bytes = zcmem_heap_bytes(&config);
-  unsigned char *image_at = image_memory(bytes + 64);
-  struct zcmem_heap *heap = NULL;
+static int call_copy(void *ctx, hal_addr_t dst, hal_addr_t src, hal_size_t size) {
+  (void)ctx, (void)dst, (void)src, (void)size;
+  called[3]++;
+  return 0;
+}
+
+/* A region that the host sees, and that has callbacks as well: it is they that move the bytes, not the host. */
+static void test_callbacks_beside_a_host_pointer(void **state) {
+  const struct zcmem_region_ops ops = {.read = call_read, .write = call_write, .copy = call_copy, .fill = call_fill};
+  struct zcmem_hal_config config = allocating_hal();
+  struct zcmem_hal *hal = made(&config);
+  struct zcmem_region_config region = plain_region("both", 0x10000, 32 * KB);
+  unsigned char bytes[4] = {1, 1, 1, 1};
+  hal_addr_t addr;
+  uint32_t in;
   (void)state;
-  for (unsigned wrong = 1; wrong < 64; wrong++) {
-    assert_status(zcmem_heap_init(image_at + wrong, bytes, &config, &heap), ZCMEM_EINVAL);
+  memset(memory, 5, sizeof memory);
+  memset(called, 0, sizeof called);
+  region.flags = ZCMEM_REGION_COHERENT;
+  region.host = memory;
+  region.ops = &ops;
+  assert_ok(zcmem_hal_add_region(hal, &region, &in));
+  assert_ok(zcmem_mem_alloc(hal, in, 1000, 1, &addr));
+  assert_ok(zcmem_mem_write(hal, addr, bytes, 4));
+  assert_ok(zcmem_mem_fill(hal, addr, bytes, 1, 4));
+  assert_ok(zcmem_mem_copy(hal, addr, addr + 500, 4));
+  assert_ok(zcmem_mem_read(hal, bytes, addr, 4));
+  for (unsigned i = 0; i < 4; i++) {
+    assert_int_equal(called[i], 1);
+    assert_int_equal(bytes[i], 9);
+    assert_int_equal(memory[addr - 0x10000 + i], 5);
   }
-  assert_null(heap);
-  assert_ok(zcmem_heap_init(image_at, bytes, &config, &heap));
-  free(image_at);
+  assert_ok(zcmem_mem_free(hal, addr));
+  assert_int_equal(zcmem_hal_destroy(hal), 0);
+}
+
+#ifdef ZCMEM__DIRECT
+/* Each thread counts in a line of its own as long as there are lines, wherever it looks first; a name of 0 is none. */
+static void test_lines_of_moved_bytes(void **state) {
+  static struct zcmem__moved_lines lines;
+  struct zcmem_region_stats stats = {.struct_bytes = sizeof stats};
+  (void)state;
+  memset(&lines, 0, sizeof lines);
+  zcmem__moved_add(&lines, 0, ZCMEM__MOVED_READ, 100);
+  assert_int_equal(lines.line[ZCMEM__MOVED_LINES].of[ZCMEM__MOVED_READ], 100);
+  for (uint64_t round = 1; round <= 2; round++) {
+    for (uint64_t self = 1; self <= ZCMEM__MOVED_LINES; self++) { /* all of them look at the same one first */
+      zcmem__moved_add(&lines, self, ZCMEM__MOVED_READ, self);
+    }
+    for (uint64_t i = 0; i < ZCMEM__MOVED_LINES; i++) {
+      assert_int_equal(lines.line[i].of[ZCMEM__MOVED_READ], round * (i + 1));
+    }
+  }
+  assert_int_equal(lines.line[ZCMEM__MOVED_LINES].of[ZCMEM__MOVED_READ], 100);
+  zcmem__moved_add(&lines, 77, ZCMEM__MOVED_READ, 1000);
+  assert_int_equal(lines.line[ZCMEM__MOVED_LINES].of[ZCMEM__MOVED_READ], 1100);
+  zcmem__moved_sum(&lines, &stats);
+  assert_int_equal(stats.bytes_read, 1100 + 2 * 36);
+}
+#endif
+
+/* The same where the region trusts its user: what no heap has is translated as well. */
+static void test_unchecked_addresses_between_region_and_heap(void **state) {
+  struct zcmem_hal_config config = allocating_hal();
+  struct zcmem_hal *hal = made(&config);
+  struct zcmem_region_config region = plain_region("ragged", 0, 10 * 128 + 5);
+  const hal_addr_t outside[] = {1, 127, 10 * 128, 10 * 128 + 4};
+  uint32_t in;
+  (void)state;
+  region.host = memory;
+  region.flags = ZCMEM_REGION_UNCHECKED;
+  assert_ok(zcmem_hal_add_region(hal, &region, &in));
+  for (size_t i = 0; i < sizeof outside / sizeof outside[0]; i++) {
+    void *host = NULL;
+    hal_addr_t addr = 0;
+    hal_size_t rest = 0, left = region.size - outside[i];
+    assert_ok(zcmem_mem_host(hal, outside[i], left, &host));
+    assert_ptr_equal(host, memory + outside[i]);
+    assert_status(zcmem_mem_host(hal, outside[i], left + 1, &host), ZCMEM_EBOUNDS);
+    assert_ok(zcmem_mem_device(hal, host, &addr, &rest));
+    assert_int_equal(addr, outside[i]);
+    assert_int_equal(rest, left);
+  }
+  assert_int_equal(zcmem_hal_destroy(hal), 0);
+}
+
+static void test_look_ups_without_a_region(void **state) {
+  struct zcmem_hal_config config = allocating_hal();
+  struct zcmem_hal *hal = made(&config);
+  void *host = NULL;
+  hal_addr_t addr = 0;
+  (void)state;
+  assert_status(zcmem_mem_host(hal, 0x10000, 1, &host), ZCMEM_ENOENT);
+  assert_status(zcmem_mem_device(hal, memory, &addr, NULL), ZCMEM_ENOTMAPPED);
+  assert_null(host);
+  assert_int_equal(zcmem_hal_destroy(hal), 0);
+}
+
+/* Patterns that are no words, and of which neighbours differ by one, or by nothing. */
+static void test_patterns_of_almost_equal_bytes(void **state) {
+  const unsigned char patterns[][5] = {
+      {2, 1, 1, 1, 1}, {1, 1, 1, 1, 2}, {1, 2, 2, 2, 2}, {5, 4, 3, 2, 1}, {7, 7, 7, 7, 7}};
+  struct zcmem_hal_config config = allocating_hal();
+  struct zcmem_hal *hal = made(&config);
+  struct zcmem_region_config region = plain_region("fill", 0x10000, 32 * KB);
+  hal_addr_t addr;
+  uint32_t in;
+  (void)state;
+  region.host = memory;
+  region.flags = ZCMEM_REGION_COHERENT;
+  assert_ok(zcmem_hal_add_region(hal, &region, &in));
+  assert_ok(zcmem_mem_alloc(hal, in, 1000, 1, &addr));
+  for (size_t which = 0; which < sizeof patterns / sizeof patterns[0]; which++) {
+    for (size_t size = 3; size <= 5; size += 2) {
+      assert_ok(zcmem_mem_fill(hal, addr, patterns[which], size, 999));
+      for (size_t i = 0; i < 999; i++) {
+        assert_int_equal(memory[addr - 0x10000 + i], patterns[which][i % size]);
+      }
+    }
+  }
+  assert_ok(zcmem_mem_free(hal, addr));
+  assert_int_equal(zcmem_hal_destroy(hal), 0);
 }
 
 /* Writes, reads, fills and copies some bytes within lines, of which each callback fails in turn. */
@@ -288,10 +365,13 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(test_each_block_of_a_crowd_is_found, setup, teardown),
       cmocka_unit_test_setup_teardown(test_addresses_between_region_and_heap, setup, teardown),
-      cmocka_unit_test(test_an_aligned_request_takes_the_smaller_large_hole),
-      cmocka_unit_test(test_an_aligned_request_looks_into_the_next_bin),
-      cmocka_unit_test(test_the_largest_of_a_bin_of_many_sizes),
-      cmocka_unit_test_setup_teardown(test_an_image_on_any_wrong_place, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_unchecked_addresses_between_region_and_heap, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_look_ups_without_a_region, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_patterns_of_almost_equal_bytes, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_callbacks_beside_a_host_pointer, setup, teardown),
+#ifdef ZCMEM__DIRECT
+      cmocka_unit_test(test_lines_of_moved_bytes),
+#endif
       cmocka_unit_test_setup_teardown(test_lines_whose_callbacks_fail, setup, teardown),
       cmocka_unit_test_setup_teardown(test_wrong_lines_and_host_ranges, setup, teardown),
       cmocka_unit_test_setup_teardown(test_arguments_that_are_not_there, setup, teardown),

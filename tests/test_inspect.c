@@ -333,6 +333,7 @@ static void it_dumps_what_a_process_would(void **state) {
   assert_ok(zcmem_hal_dump(zcmem_shm_hal(other), keep_text, wanted));
   assert_string_equal(printed, wanted);
   assert_int_equal(run("--dump --json /a", printed, sizeof printed), 2);
+  assert_int_equal(run("--dump --blocks /a", printed, sizeof printed), 2);
   assert_ok(zcmem_shm_close(other));
   assert_ok(zcmem_shm_close(shm));
 }

@@ -65,9 +65,13 @@ static void look(hal_addr_t addr, hal_size_t size) {
   assert_ok(zcmem_mem_device(hal, at, &back, &rest));
   assert_int_equal(back, addr);
   assert_int_equal(rest, left);
-  if (zcmem__region_rest_quick(region, addr - region->first, &more)) {
+  bool by_quick = zcmem__region_rest_quick(region, addr - region->first, &more);
+  if (by_quick) {
     assert_int_equal(more, left);
     quick++;
+  }
+  if (within == 0 && left > 0 && region->heap->at.index_shift <= ZCMEM__INDEX_FEW + ZCMEM__INDEX_BITS) {
+    assert_true(by_quick); /* something starts there, and no table of the index is below another one */
   }
 }
 
@@ -154,6 +158,31 @@ static void test_equal_blocks(void **state) {
   (void)zcmem_hal_destroy(hal);
 }
 
+/*
+ * Behind the place that is asked for nothing starts in its word of the bitmap, so the next word has to tell; or the
+ * level above, which one that is.
+ */
+static void test_blocks_longer_than_a_word(void **state) {
+  (void)state;
+  for (uint32_t levels = 1; levels <= 2; levels++) {
+    make(levels == 1 ? 64 * 4096 + 100 : (1 << 22) - 200, levels == 1 ? 256 : BLOCKS);
+    const struct zcmem__layout *at = &region->heap->at;
+    const hal_size_t word = (hal_size_t)64 * QUANTUM << at->index_shift;
+    assert_int_equal(at->levels, levels);
+    assert_true(levels > 1 || at->top_words > 3);
+    hal_addr_t first = 0, second = 0, last = 0;
+    hal_size_t rest = 0;
+    assert_ok(zcmem_mem_alloc(hal, 1, word + QUANTUM, 1, &first));
+    assert_ok(zcmem_mem_alloc(hal, 1, word, 1, &second));
+    assert_ok(zcmem_mem_alloc(hal, 1, 1, 1, &last));
+    for (hal_size_t offset = 0; offset < 2 * word + QUANTUM; offset += QUANTUM) {
+      assert_true(zcmem__region_rest_quick(region, offset, &rest));
+      assert_int_equal(rest, offset < word + QUANTUM ? word + QUANTUM - offset : 2 * word + QUANTUM - offset);
+    }
+    (void)zcmem_hal_destroy(hal);
+  }
+}
+
 static void test_small_pages(void **state) {
   (void)state;
   run(2000 * QUANTUM + 5, BLOCKS, 1500, 100, 16);
@@ -163,9 +192,8 @@ static void test_small_pages(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_spread_blocks),
-      cmocka_unit_test(test_crowded_pages),
-      cmocka_unit_test(test_equal_blocks),
+      cmocka_unit_test(test_spread_blocks), cmocka_unit_test(test_crowded_pages),
+      cmocka_unit_test(test_equal_blocks),  cmocka_unit_test(test_blocks_longer_than_a_word),
       cmocka_unit_test(test_small_pages),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

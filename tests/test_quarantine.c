@@ -200,6 +200,34 @@ static void test_stores_after_free(void **state) {
 }
 
 /* The last use of a block that was freed meanwhile: in quarantine, not poisoned. */
+/* One byte beside the block, and the last one of the quantum. */
+static void test_stores_after_free_into_the_smallest_zone(void **state) {
+  (void)state;
+  open_hardened(0, 1, KEPT);
+  hal_addr_t a = block_of(100);
+  assert_ok(zcmem_mem_free(hal, a));
+  spoil(a + 100);
+  assert_int_equal(hal->regions[0].guard->quarantine.blocks, 1);
+  for (unsigned i = 0; i < KEPT / QUANTUM; i++) {
+    assert_ok(zcmem_mem_free(hal, block_of(100)));
+  }
+  assert_damage(ZCMEM_DAMAGE_FREED, a, a + 100, 1); /* it has left, and that is when it was seen */
+  assert_status(zcmem_hal_check_guards(hal, 0, true, NULL), ZCMEM_ECORRUPT);
+  close_hardened(0);
+}
+
+/* It keeps nothing, since that is less than a quantum; but the region is one with a quarantine. */
+static void test_the_smallest_quarantine(void **state) {
+  (void)state;
+  open_hardened(0, 0, 1);
+  assert_non_null(hal->regions[0].guard);
+  hal_addr_t a = block_of(100);
+  assert_ok(zcmem_mem_free(hal, a));
+  assert_int_equal(hal->regions[0].guard->quarantine.blocks, 0);
+  assert_int_equal(block_of(100), a);
+  close_hardened(1);
+}
+
 static void test_deferred_frees(void **state) {
   (void)state;
   open_hardened(ZCMEM_REGION_POISON, 64, KEPT);
@@ -274,6 +302,8 @@ int main(void) {
       cmocka_unit_test(test_a_request_larger_than_the_region),
       cmocka_unit_test(test_a_lock_that_fails_while_room_is_made),
       cmocka_unit_test(test_stores_after_free),
+      cmocka_unit_test(test_stores_after_free_into_the_smallest_zone),
+      cmocka_unit_test(test_the_smallest_quarantine),
       cmocka_unit_test(test_deferred_frees),
       cmocka_unit_test(test_blocks_of_buffers),
       cmocka_unit_test(test_in_a_region_without_a_host_pointer),

@@ -43,6 +43,19 @@ static void test_every_byte_beside_is_seen(void **state) {
   close_hardened(0);
 }
 
+/* A zone of one byte is one. */
+static void test_the_smallest_zone(void **state) {
+  (void)state;
+  open_hardened(0, 1, 0);
+  hal_addr_t addr = block_of(100);
+  spoil(addr + 100);
+  assert_damage(ZCMEM_DAMAGE_BEHIND, addr, addr + 100, 1);
+  assert_status(zcmem_mem_free(hal, addr), ZCMEM_ECORRUPT);
+  mend();
+  assert_ok(zcmem_mem_free(hal, addr));
+  close_hardened(0);
+}
+
 static void test_before_the_first_block_and_behind_the_last(void **state) {
   (void)state;
   open_hardened(0, ZONE, 0);
@@ -417,6 +430,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_bytes_of_a_block_are_its_own),
       cmocka_unit_test(test_every_byte_beside_is_seen),
+      cmocka_unit_test(test_the_smallest_zone),
       cmocka_unit_test(test_before_the_first_block_and_behind_the_last),
       cmocka_unit_test(test_before_a_block_behind_a_hole),
       cmocka_unit_test(test_nothing_is_lost),

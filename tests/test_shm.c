@@ -144,6 +144,9 @@ static void wrong_arguments(void **state) {
   config.mode = 01000;
   assert_status(zcmem_shm_create(&config, &shm), ZCMEM_EINVAL);
   config = good;
+  config.hal_flags = ~ZCMEM_HAL_MAGAZINES;
+  assert_status(zcmem_shm_create(&config, &shm), ZCMEM_EINVAL);
+  config = good;
   config.max_processes = ZCMEM_SHM_MAX_PROCESSES + 1;
   assert_status(zcmem_shm_create(&config, &shm), ZCMEM_EINVAL);
   config = good;
@@ -191,6 +194,9 @@ static void wrong_arguments(void **state) {
   assert_status(zcmem_shm_open(NULL, &shm), ZCMEM_EINVAL);
   open_config.fd = 0;
   assert_status(zcmem_shm_open(&open_config, NULL), ZCMEM_EINVAL);
+  open_config.hal_flags = ~ZCMEM_HAL_MAGAZINES;
+  assert_status(zcmem_shm_open(&open_config, &shm), ZCMEM_EINVAL);
+  open_config.hal_flags = 0;
   open_config.fd = 12345;
   assert_status(zcmem_shm_open(&open_config, &shm), ZCMEM_EIO);
   open_config.flags = 1;

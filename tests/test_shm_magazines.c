@@ -123,7 +123,7 @@ static pid_t start_keeper(struct zcmem_shm *shm, void (*then)(struct zcmem_shm *
     fill_magazines(own);
     SHM_REQUIRE(write(pipes[1], &byte, 1) == 1);
     then(own);
-    _exit(0);
+    child_exit(0);
   }
   assert_int_equal(read(pipes[0], &byte, 1), 1);
   (void)close(pipes[0]);
@@ -249,6 +249,44 @@ static void a_block_grows_over_what_is_kept_behind_it(void **state) {
   free_in(zcmem_shm_hal(b), grows);
   assert_ok(zcmem_shm_close(a));
   end_area(b);
+}
+
+/* Behind it is no kept block, and nothing is free; but enough is kept elsewhere. */
+static void a_block_that_cannot_grow_is_told_why(void **state) {
+  (void)state;
+  struct zcmem_shm *b = make(0), *a = again(b, ZCMEM_HAL_MAGAZINES);
+  const hal_addr_t grows = alloc_in(zcmem_shm_hal(b), SIZE), behind = alloc_in(zcmem_shm_hal(b), SIZE);
+  fill_magazines(a);
+  const struct zcmem_heap *heap = zcmem__hal_region(zcmem_shm_hal(b), 0)->heap;
+  hal_addr_t rest[MOST];
+  unsigned count = 0;
+  for (hal_size_t largest; (largest = zcmem_heap_largest(heap)) > 0;) {
+    assert_true(count < MOST);
+    rest[count++] = alloc_in(zcmem_shm_hal(b), largest);
+  }
+  assert_true(kept_by(b, 0).blocks > 2);
+  assert_status(zcmem_mem_resize(zcmem_shm_hal(b), grows, 3 * SIZE), ZCMEM_EFRAG);
+  assert_int_equal(kept_by(b, 0).blocks, 0);
+  while (count > 0) {
+    free_in(zcmem_shm_hal(b), rest[--count]);
+  }
+  free_in(zcmem_shm_hal(b), behind);
+  free_in(zcmem_shm_hal(b), grows);
+  assert_ok(zcmem_shm_close(a));
+  end_area(b);
+}
+
+static void wrong_calls_are_told_so(void **state) {
+  (void)state;
+  struct zcmem_shm *shm = make(ZCMEM_HAL_MAGAZINES);
+  struct zcmem_hal *hal = zcmem_shm_hal(shm);
+  fill_magazines(shm);
+  const hal_addr_t addr = alloc_in(hal, SIZE);
+  assert_status(zcmem_mem_alloc(hal, 0, SIZE, 1, NULL), ZCMEM_EINVAL);
+  assert_status(zcmem_mem_free(hal, addr + 1), ZCMEM_ENOENT);
+  assert_status(zcmem_mem_free(hal, addr + 128), ZCMEM_ENOENT);
+  free_in(hal, addr);
+  end_area(shm);
 }
 
 /* Processes with magazines, one after the other, keep no more together than one may. */
@@ -513,7 +551,7 @@ static void processes_race_with_one_who_takes_all(void **state) {
       struct zcmem_shm *own = again(shm, ZCMEM_HAL_MAGAZINES);
       race_in_two_threads(own, seed + 2 * i);
       SHM_REQUIRE(zcmem_shm_close(own) == ZCMEM_OK);
-      _exit(0);
+      child_exit(0);
     }
   }
   start_racer(&beside, shm, seed + 2 * RACERS);
@@ -553,6 +591,8 @@ int main(void) {
                                      cmocka_unit_test(what_comes_after_a_seizure_is_not_kept),
                                      cmocka_unit_test(batches_find_room_in_magazines),
                                      cmocka_unit_test(a_block_grows_over_what_is_kept_behind_it),
+                                     cmocka_unit_test(a_block_that_cannot_grow_is_told_why),
+                                     cmocka_unit_test(wrong_calls_are_told_so),
                                      cmocka_unit_test(the_share_is_of_all_processes),
                                      cmocka_unit_test(owners_go_with_the_blocks),
                                      cmocka_unit_test(used_blocks_go_into_no_magazine),

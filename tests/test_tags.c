@@ -147,6 +147,46 @@ static void test_counters_by_tag_begin_late(void **state) {
   assert_int_equal(zcmem_hal_destroy(hal), 8);
 }
 
+/* A tag that no block has any more needs its place in the answer, too. */
+static void test_no_room_for_what_is_kept_of_a_tag(void **state) {
+  static uint64_t counters[2 * ZCMEM_TAG_BYTES / 8];
+  struct zcmem_hal *hal = one_region(0);
+  struct zcmem_tag_stats tags[2] = {{.struct_bytes = sizeof tags[0]}};
+  uint32_t count = 77;
+  (void)state;
+  assert_ok(zcmem_hal_count_tags(hal, 0, counters, sizeof counters));
+  assert_ok(zcmem_mem_free(hal, taken(hal, 512, 9)));
+  hal_addr_t addr = taken(hal, 512, 4), none = 0;
+  assert_status(zcmem_mem_set_tag(hal, addr + 128, 9), ZCMEM_ENOENT);
+  assert_status(zcmem_mem_alloc_tagged(hal, 0, 65 * KB, 1, 5, &none), ZCMEM_ENOSPC); /* of which nothing is kept */
+  assert_status(zcmem_hal_tag_stats(hal, 0, tags, 1, &count), ZCMEM_ENOMEM);
+  assert_int_equal(count, 77);
+  tags[0].struct_bytes = sizeof tags[0];
+  assert_ok(zcmem_hal_tag_stats(hal, 0, tags, 2, &count));
+  assert_int_equal(count, 2);
+  assert_int_equal(zcmem_hal_destroy(hal), 1);
+}
+
+/* Where no lock can be had a request that was refused is not counted, but refused all the same. */
+static void test_a_refusal_that_cannot_be_counted(void **state) {
+  static uint64_t counters[2 * ZCMEM_TAG_BYTES / 8];
+  struct zcmem_hal_config config = allocating_hal();
+  struct zcmem_region_config region = plain_region("dram", 0x100000, 64 * KB);
+  struct zcmem_hal *hal = NULL;
+  hal_addr_t addr = 0;
+  (void)state;
+  fake_reset();
+  assert_ok(zcmem_hal_create(&config, &region, 1, &hal));
+  assert_ok(zcmem_hal_count_tags(hal, 0, counters, sizeof counters));
+  (void)taken(hal, 512, 9);
+  for (unsigned fails = 0; fails < 2; fails++) {
+    fake.fail_lock_in = fails == 0 ? 0 : 2; /* that of the allocation is had, the next one is not */
+    assert_status(zcmem_mem_alloc_tagged(hal, 0, 65 * KB, 1, 9, &addr), ZCMEM_ENOSPC);
+    assert_int_equal(tag_figures(hal, 9).failed_space, 1);
+  }
+  assert_int_equal(zcmem_hal_destroy(hal), 1);
+}
+
 /* Red zones, poison and a quarantine change who frees a block, and when its place is free. */
 static void test_counters_by_tag_with_hardening(void **state) {
   static uint64_t counters[2 * ZCMEM_TAG_BYTES / 8];
@@ -286,6 +326,8 @@ int main(void) {
       cmocka_unit_test(test_counters_by_tag_see_every_free),
       cmocka_unit_test(test_counters_by_tag_with_hardening),
       cmocka_unit_test(test_counters_by_tag_begin_late),
+      cmocka_unit_test(test_no_room_for_what_is_kept_of_a_tag),
+      cmocka_unit_test(test_a_refusal_that_cannot_be_counted),
       cmocka_unit_test(test_counters_by_tag_of_other_owners),
       cmocka_unit_test(test_counters_by_tag_of_mapped_blocks),
       cmocka_unit_test(test_figures_of_an_older_program_are_a_part),

@@ -3,6 +3,10 @@
  * Transfers beside threads that resize and free their blocks: no byte goes to a place that is not the block's any more.
  * Nothing is asserted in a thread but its master (CMocka's assertions jump): the others count.
  */
+#ifndef _XOPEN_SOURCE
+#define _XOPEN_SOURCE 700
+#endif
+#include "hal_impl.h"
 #include "unit.h"
 #include <zcmem/zcmem.h>
 
@@ -222,12 +226,65 @@ static void test_blocks_are_freed_once_with_magazines(void **state) {
   free_and_allocate(ZCMEM_HAL_MAGAZINES);
 }
 
+#if defined(ZCMEM__DIRECT) && defined(ZCMEM__THREAD_MAGAZINES)
+static pthread_barrier_t all_have_written;
+
+static void *write_once(void *arg) {
+  struct worker *worker = arg;
+  worker->wrong = zcmem_mem_write(worker->hal, worker->addr + worker->seed, "bytes", 5) != ZCMEM_OK;
+  (void)pthread_barrier_wait(&all_have_written);
+  return NULL;
+}
+
+/*
+ * As many threads as there are lines of figures, all of them at a time: each finds a line of its own, whichever it
+ * looks at first, which differs from group to group. Who comes then finds none.
+ */
+static void test_each_thread_counts_in_a_line_of_its_own(void **state) {
+  enum { GROUPS = 5, WRITERS = GROUPS * ZCMEM__MOVED_LINES };
+  struct worker workers[WRITERS] = {0};
+  struct zcmem_hal *hals[GROUPS];
+  hal_addr_t addr = 0;
+  (void)state;
+  assert_int_equal(pthread_barrier_init(&all_have_written, NULL, WRITERS), 0);
+  for (unsigned i = 0; i < GROUPS; i++) {
+    hals[i] = made(0, sizeof memory);
+    assert_ok(zcmem_mem_alloc(hals[i], 0, BYTES, 1, &addr)); /* the same one in each */
+  }
+  for (unsigned i = 0; i < WRITERS; i++) {
+    workers[i].hal = hals[i / ZCMEM__MOVED_LINES];
+    workers[i].addr = addr;
+    workers[i].seed = 8 * i; /* where it writes: the memory is the same, too */
+    assert_int_equal(pthread_create(&workers[i].thread, NULL, write_once, &workers[i]), 0);
+  }
+  for (unsigned i = 0; i < WRITERS; i++) {
+    assert_int_equal(pthread_join(workers[i].thread, NULL), 0);
+    assert_int_equal(workers[i].wrong, 0);
+  }
+  for (unsigned group = 0; group < GROUPS; group++) {
+    const struct zcmem__moved_line *line = zcmem__hal_region(hals[group], 0)->moved.line;
+    for (unsigned i = 0; i < ZCMEM__MOVED_LINES; i++) {
+      assert_int_equal(line[i].of[ZCMEM__MOVED_WRITTEN], 5);
+    }
+    assert_int_equal(line[ZCMEM__MOVED_LINES].of[ZCMEM__MOVED_WRITTEN], 0);
+    assert_ok(zcmem_mem_write(hals[group], addr, "more bytes", 10));
+    assert_int_equal(line[ZCMEM__MOVED_LINES].of[ZCMEM__MOVED_WRITTEN], 10);
+    assert_ok(zcmem_mem_free(hals[group], addr));
+    assert_int_equal(zcmem_hal_destroy(hals[group]), 0);
+  }
+  assert_int_equal(pthread_barrier_destroy(&all_have_written), 0);
+}
+#endif
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_no_byte_goes_beyond_a_block_that_shrinks),
-      cmocka_unit_test(test_the_same_with_magazines),
-      cmocka_unit_test(test_blocks_are_freed_once_whoever_ends_last),
-      cmocka_unit_test(test_blocks_are_freed_once_with_magazines),
+#if defined(ZCMEM__DIRECT) && defined(ZCMEM__THREAD_MAGAZINES)
+    cmocka_unit_test(test_each_thread_counts_in_a_line_of_its_own),
+#endif
+    cmocka_unit_test(test_no_byte_goes_beyond_a_block_that_shrinks),
+    cmocka_unit_test(test_the_same_with_magazines),
+    cmocka_unit_test(test_blocks_are_freed_once_whoever_ends_last),
+    cmocka_unit_test(test_blocks_are_freed_once_with_magazines),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

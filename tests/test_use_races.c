@@ -133,8 +133,8 @@ static void test_the_block_shrinks(void **state) {
 }
 
 /*
- * The use of a resize in the place of a use that has just ended: the word is as it was. The resize has seen no use
- * before its own, so it may shrink the block; therefore the begin must not hold it.
+ * The use of a resize in the place of a use that has just ended: `use` is as it was. The resize has seen no use before
+ * its own, so it may shrink the block; therefore the begin must not hold it. The generation that comes with it tells.
  */
 static void end_other_and_begin_to_shrink(void) {
   struct zcmem__block *block = block_at(addr);
@@ -142,6 +142,7 @@ static void end_other_and_begin_to_shrink(void) {
   assert_int_equal(block->use, ZCMEM__LIVE);
   zcmem__atomic_change(&region->version);
   block->use += ZCMEM__TRANSFER;
+  block->generation = zcmem__generation_after(block->generation);
 }
 
 static void test_a_resize_takes_the_place_of_a_use(void **state) {
