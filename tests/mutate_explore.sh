@@ -16,9 +16,9 @@ $CC probe.c -o probe && ./probe || skip "what is compiled for this host does not
 
 # [<header> >] <files to compile> : <what sed changes in the first> : <scenario> : <what that comes to>
 changes='
-magazine.c:/^void zcmem__magazines_share/,/^}/s/zcmem__magazines_\(revoke\|restore\)(region);//:alone, and another comes with a pair:blocks become shared while their one thread is in its magazines
-magazine.c:s/^  zcmem__barrier_all();$//:free against figures:who revokes passes no barrier
-magazine.c:s/^    while (zcmem__atomic_acquire(&at->state) == ZCMEM__BARRIER_BUSY) {$/    while (false) {/:free against figures:who revokes waits for nobody
+magazine_list.c:/^void zcmem__magazines_share/,/^}/s/zcmem__magazines_\(revoke\|restore\)(region);//:alone, and another comes with a pair:blocks become shared while their one thread is in its magazines
+magazine_list.c:s/^  zcmem__barrier_all();$//:free against figures:who revokes passes no barrier
+magazine_list.c:s/^    while (zcmem__atomic_acquire(&at->state) == ZCMEM__BARRIER_BUSY) {$/    while (false) {/:free against figures:who revokes waits for nobody
 magazine.h>mem.c:s/(zcmem__atomic_acquire(&region->revoked) != 0)/(false)/:free against figures:revoked magazines are entered
 magazine.h>mem.c:s/return ZCMEM__GET(block->start) == start \&\&/life = __atomic_load_n(zcmem__block_life(block), __ATOMIC_ACQUIRE); return zcmem__life_use(life) == ZCMEM__LIVE \&\& ZCMEM__GET(block->start) == start \&\&/:free against a shorter block in its place:a claim goes by the state alone, whatever the generation is now
 magazine.h>mem.c:s/magazines->alone ? zcmem__block_claim_alone/true ? zcmem__block_claim_alone/:double free, both fast:all threads claim without swapping
@@ -36,14 +36,14 @@ region.c:s/if (zcmem__atomic_unchanged(&region->version, version))/if (true)/:lo
 magazine.c:s/^  if (ZCMEM__UNLIKELY(pop(magazines, need, size, addr))) {$/  if (false) {/:alone, and another drains:who could not enter a moment ago takes it that there is no block of this size
 mem.c:/^static enum zcmem_status alloc_drained/,/^}/s/zcmem__magazines_\(revoke\|restore\)(region);//:free against drain:who drains does not revoke
 atomic.h>hal.c:/^static inline void zcmem__atomic_publish/,/^}/s/memory_order_release/memory_order_relaxed/:a new region against its use:what is published need not be complete
-atomic.h>magazine.c:/^static inline uint32_t zcmem__atomic_count_down/,/^}/s/memory_order_release/memory_order_relaxed/:free against figures:who restores magazines does not hand over what it did
+atomic.h>magazine_list.c:/^static inline uint32_t zcmem__atomic_count_down/,/^}/s/memory_order_release/memory_order_relaxed/:free against figures:who restores magazines does not hand over what it did
 hal.c:/^static enum zcmem_status publish/,/^}/s/^  status = admit(hal, config);$/&if (status == ZCMEM_OK) zcmem__atomic_publish(\&hal->count, count + 1);/:a new region against its use:a region is published before it is made
 translate.c:/^enum zcmem_status zcmem_mem_unmap/,/^}/s/^    unmapped = zcmem__move_unmap/    (void)unpin(was.region, was.addr);&/:unmap against free:the pin of a mapping goes before the driver has unmapped it
 magazine.h>mem.c:s/(zcmem__life_use(life) != ZCMEM__LIVE ||/((zcmem__life_use(life) \& ZCMEM__STATE) != ZCMEM__LIVE ||/:free and drain against transfer:a claim takes what somebody uses
 barrier.h>mem.c:s/^    atomic_thread_fence(/    atomic_signal_fence(/:fences, free against figures:who enters has no fence where the kernel has no barrier
 keep.c:s/^  zcmem__magazines_revoke(region);$//;s/^ *zcmem__magazines_restore(region);$//:a bundle against figures:who counts does not revoke
-mem.c:/^static enum zcmem_status resize_drained/,/^}/s/zcmem__magazines_\(revoke\|restore\)(region);//:resize that drains against alloc:a resize that drains does not revoke
-mem.c:/^static enum zcmem_status resize_locked/,/^}/s/zcmem__atomic_changed*(&region->version);//:look-up against resize:a resize leaves the version as it is
+mem_block.c:/^static enum zcmem_status resize_drained/,/^}/s/zcmem__magazines_\(revoke\|restore\)(region);//:resize that drains against alloc:a resize that drains does not revoke
+mem_block.c:/^static enum zcmem_status resize_locked/,/^}/s/zcmem__atomic_changed*(&region->version);//:look-up against resize:a resize leaves the version as it is
 thread.c:/^static void leave_region/,/^}/{s/zcmem__region_take(region) == ZCMEM_OK/true/;s/zcmem__lock_drop(&region->lock);//}:an end against drain:who ends takes no lock
 context.c:s/mine->alone = context->single;/mine->alone = true;/:double free, through two contexts:contexts claim without swapping
 context.c:/^  if (!context->single) {/,/^  }/s/zcmem__magazines_share(region);//:context that one alone has made:a context comes, and a thread goes on claiming without swapping
