@@ -215,6 +215,8 @@ suite_cell() {
     skipped_suites+=(--suite unit)
     ((slow > 4)) || skipped_suites+=(--suite fault)
     built=src/libzcmem.a built_before=
+  elif [ -n "$quick" ]; then
+    skipped_suites+=(--no-suite model)
   fi
   if ! { meson setup "$out/$cell" $kind "$out/$cell.ini" --werror -Dbench=disabled "${flags[@]}" \
     -Dc_args="$warnings" && ninja -k 0 -j "$jobs" -C "$out/$cell" $built; } >"$log" 2>&1; then

@@ -53,8 +53,22 @@ static inline bool shm_knows_the_dead(void) {
 static inline bool shm_has_mutexes(void) {
   pthread_mutex_t mutex;
   pthread_mutexattr_t how;
-  return pthread_mutexattr_init(&how) == 0 && pthread_mutexattr_setpshared(&how, PTHREAD_PROCESS_SHARED) == 0 &&
-         pthread_mutexattr_setrobust(&how, PTHREAD_MUTEX_ROBUST) == 0 && pthread_mutex_init(&mutex, &how) == 0;
+  const bool made =
+      pthread_mutexattr_init(&how) == 0 && pthread_mutexattr_setpshared(&how, PTHREAD_PROCESS_SHARED) == 0 &&
+      pthread_mutexattr_setrobust(&how, PTHREAD_MUTEX_ROBUST) == 0 && pthread_mutex_init(&mutex, &how) == 0;
+  if (made) {
+    (void)pthread_mutex_destroy(&mutex);
+  }
+  return made;
+}
+
+/* Says so where there are none; for the beginning of main. */
+static inline bool shm_cannot(void) {
+  const bool has = shm_has_mutexes();
+  if (!has) {
+    print_message("SKIP: no mutex of several processes is robust here\n");
+  }
+  return !has;
 }
 
 /* When a process began, as the system says; 0: it does not. */

@@ -585,6 +585,9 @@ int main(void) {
     print_message("SKIP: no magazines on this host\n");
     return 77;
   }
+  if (shm_cannot()) {
+    return 77;
+  }
   const struct CMUnitTest tests[] = {cmocka_unit_test(calls_take_no_lock),
                                      cmocka_unit_test(what_one_keeps_is_there_for_another),
                                      cmocka_unit_test(void_tickets_are_found_one_by_one),

@@ -259,10 +259,11 @@ ZCMEM_API size_t zcmem_region_bytes(const struct zcmem_region_config *config);
 
 /*
  * Makes a HAL without regions in `memory`, aligned to 64 bytes, which stays the caller's and must outlive the HAL.
- * Allocates nothing. With zcmem_lock_pthread the HAL is known to fork until zcmem_hal_destroy: a process that forks
- * waits for calls that hold a lock, and both processes have a HAL in order, whatever other threads were doing; where a
- * lock fails at that moment, the child's calls that need it answer ELOCK. What the lost threads had (blocks, pins,
- * mappings, transfers) stays as it was. With another lock that is the caller's care.
+ * Allocates nothing, but what pthread_atfork does for the first HAL of a process. With zcmem_lock_pthread the HAL is
+ * known to fork until zcmem_hal_destroy: a process that forks waits for calls that hold a lock, and both processes have
+ * a HAL in order, whatever other threads were doing; where a lock fails at that moment, the child's calls that need it
+ * answer ELOCK. What the lost threads had (blocks, pins, mappings, transfers) stays as it was. With another lock that
+ * is the caller's care.
  *
  * OK: *hal is the HAL. EINVAL iff a pointer is NULL, memory is misaligned, the name is empty or too long, max_regions
  * or bounce_bytes is out of its range, flags has unknown bits, lock->bytes is above ZCMEM_LOCK_BYTES, or a member
