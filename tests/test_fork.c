@@ -14,6 +14,7 @@
 #ifndef ZCMEM_NO_PTHREAD
 #include <pthread.h>
 #include <stdatomic.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -138,8 +139,46 @@ static void test_fork_after_a_hal_that_was_not_ended(void **state) {
   assert_int_equal(zcmem_hal_destroy(made), 0);
 }
 
+/* Tables of buffers end in any order, and fork holds the locks of those that are there. */
+static void test_fork_with_several_tables(void **state) {
+  const struct zcmem_hal_config config = {.name = "device", .max_regions = 1};
+  static _Alignas(64) unsigned char place[16384], places[3][8192];
+  struct zcmem_hal *made = NULL;
+  struct zcmem_buffers *tables[3];
+  (void)state;
+  assert_ok(zcmem_hal_init(place, sizeof place, &config, &made));
+  const struct zcmem_buffers_config table = {.hal = made, .max_buffers = 2, .max_views = 2};
+  for (unsigned i = 0; i < 3; i++) {
+    assert_ok(zcmem_buffers_init(places[i], sizeof places[i], &table, &tables[i]));
+  }
+  const unsigned order[3] = {1, 0, 2}; /* the middle, the first, the last one */
+  for (unsigned ended = 0; ended <= 3; ended++) {
+    int status = -1;
+    pid_t child = fork();
+    if (child == 0) {
+      struct zcmem_buffers_stats stats = {.struct_bytes = sizeof stats};
+      bool good = true;
+      (void)alarm(20);
+      for (unsigned i = ended; i < 3; i++) {
+        good = good && zcmem_buffers_get_stats(tables[order[i]], &stats) == ZCMEM_OK && stats.buffers == 0;
+      }
+      child_exit(good ? 0 : 1);
+    }
+    assert_true(child > 0);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+    if (ended < 3) {
+      assert_int_equal(zcmem_buffers_destroy(tables[order[ended]]), 0);
+      memset(places[order[ended]], 0xff, sizeof places[0]); /* nobody looks there any more */
+    }
+  }
+  assert_int_equal(zcmem_hal_destroy(made), 0);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_fork_with_several_tables),
       cmocka_unit_test(test_fork_beside_busy_threads),
       cmocka_unit_test(test_fork_after_a_hal_that_was_not_ended),
   };
