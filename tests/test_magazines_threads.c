@@ -152,10 +152,17 @@ static enum zcmem_status free_it_deferred(struct zcmem_hal *hal, hal_addr_t addr
   return zcmem_mem_free_deferred(hal, addr);
 }
 
-/* Gives it back, and whatever it is given next goes back as well. */
+/*
+ * Gives it back, and whatever it is given next goes back as well. That must not be where the first block was, or the
+ * other call, which comes late, frees it with every right: its alignment is one that addr does not have.
+ */
 static enum zcmem_status free_and_use_again(struct zcmem_hal *hal, hal_addr_t addr) {
-  hal_addr_t other = 0;
-  enum zcmem_status status = zcmem_mem_free(hal, addr), made = zcmem_mem_alloc(hal, 0, 5000, 1, &other);
+  hal_addr_t other = 0, alignment = (addr & (0 - addr)) << 1;
+  enum zcmem_status status = zcmem_mem_free(hal, addr);
+  if (alignment > 1 << 18) {
+    return status; /* the region has too few such addresses */
+  }
+  enum zcmem_status made = zcmem_mem_alloc(hal, 0, 5000, alignment, &other);
   return made != ZCMEM_OK || zcmem_mem_free(hal, other) != ZCMEM_OK ? ZCMEM_ECORRUPT : status;
 }
 
