@@ -23,12 +23,6 @@ static enum zcmem_status look_at_start(struct zcmem__region *region, hal_addr_t 
   return status == ZCMEM_OK && block->addr != addr ? ZCMEM_ENOENT : status;
 }
 
-static enum zcmem_status check_in(struct zcmem__region *region, struct zcmem_handle handle) {
-  struct zcmem_block_info block;
-  enum zcmem_status status = look_at_start(region, handle.addr, &block);
-  return status == ZCMEM_OK && block.tag != handle.generation ? ZCMEM_ENOENT : status;
-}
-
 enum zcmem_status zcmem_mem_handle(struct zcmem_hal *hal, hal_addr_t addr, struct zcmem_handle *handle) {
   struct zcmem__region *region = NULL;
   struct zcmem_block_info block;
@@ -44,8 +38,12 @@ enum zcmem_status zcmem_mem_handle(struct zcmem_hal *hal, hal_addr_t addr, struc
 
 enum zcmem_status zcmem_mem_check_handle(struct zcmem_hal *hal, struct zcmem_handle handle) {
   struct zcmem__region *region = NULL;
+  struct zcmem_block_info block;
   enum zcmem_status status = region_with_handles(hal, handle.addr, &region);
-  return status == ZCMEM_OK ? check_in(region, handle) : status;
+  if (status == ZCMEM_OK) {
+    status = look_at_start(region, handle.addr, &block);
+  }
+  return status == ZCMEM_OK && block.tag != handle.generation ? ZCMEM_ENOENT : status;
 }
 
 enum zcmem_status zcmem_mem_free_handle(struct zcmem_hal *hal, struct zcmem_handle handle) {
@@ -66,9 +64,8 @@ enum zcmem_status zcmem_mem_pin_handle(struct zcmem_hal *hal, struct zcmem_handl
   if (status != ZCMEM_OK) {
     return status;
   }
-  const struct zcmem__block *block = zcmem__block(region->heap, zcmem__heap_find(region->heap, handle.addr));
-  bool is_it = zcmem__block_state(block) == ZCMEM__LIVE && block->tag == handle.generation;
-  status = is_it ? zcmem__region_pin(region, handle.addr) : ZCMEM_ENOENT;
+  status =
+      zcmem__region_has(region, handle.addr, handle.generation) ? zcmem__region_pin(region, handle.addr) : ZCMEM_ENOENT;
   zcmem__lock_drop(&region->lock);
   zcmem__record(region, ZCMEM_EVENT_PIN, status, handle.addr, 0);
   return status;
@@ -76,10 +73,7 @@ enum zcmem_status zcmem_mem_pin_handle(struct zcmem_hal *hal, struct zcmem_handl
 
 /* ------------------------------------------------------------------------------------------------- transfers -- */
 
-/*
- * Begins a transfer of the handle's block, from its first byte on, so that the use and the handle are of one block:
- * once the use is counted it stays what the second look finds.
- */
+/* Begins a transfer of the handle's block, from its first byte on. */
 static enum zcmem_status begin_use(const struct zcmem_hal *hal, struct zcmem_handle handle, hal_size_t offset,
                                    const void *host, hal_size_t size, struct zcmem__use *use) {
   struct zcmem__region *region = NULL;
@@ -87,21 +81,8 @@ static enum zcmem_status begin_use(const struct zcmem_hal *hal, struct zcmem_han
   if (status == ZCMEM_OK && (host == NULL || size - 1 > UINTPTR_MAX - (uintptr_t)host)) {
     status = ZCMEM_EINVAL;
   }
-  if (status == ZCMEM_OK) {
-    status = check_in(region, handle);
-  }
-  if (status == ZCMEM_OK) {
-    status = size > UINT64_MAX - offset ? ZCMEM_EBOUNDS : zcmem__use_begin(region, handle.addr, offset + size, use);
-  }
-  if (status != ZCMEM_OK) {
-    return status;
-  }
-  status = check_in(region, handle);
-  if (status != ZCMEM_OK) {
-    enum zcmem_status ended = zcmem__use_end(use, ZCMEM__MOVED_FAILED, 1);
-    return ended != ZCMEM_OK ? ended : status;
-  }
-  return ZCMEM_OK;
+  hal_size_t used = size > UINT64_MAX - offset ? UINT64_MAX : offset + size; /* more than any block has */
+  return status == ZCMEM_OK ? zcmem__use_begin_thorough(region, handle.addr, used, &handle.generation, use) : status;
 }
 
 static enum zcmem_status end_transfer(const struct zcmem__use *use, hal_size_t size, enum zcmem__moved counter,

@@ -263,12 +263,19 @@ enum zcmem_status zcmem__region_end_transfer(struct zcmem__region *region, hal_a
 
 /* ------------------------------------------------------------------------------------------------- transfers -- */
 
-enum zcmem_status zcmem__region_begin(struct zcmem__region *region, hal_addr_t addr, hal_size_t size) {
+bool zcmem__region_has(const struct zcmem__region *region, hal_addr_t addr, uint32_t tag) {
+  const struct zcmem__block *block = zcmem__block_const(region->heap, zcmem__heap_find(region->heap, addr));
+  return zcmem__block_state(block) == ZCMEM__LIVE && ZCMEM__GET(block->tag) == tag;
+}
+
+enum zcmem_status zcmem__region_begin(struct zcmem__region *region, hal_addr_t addr, hal_size_t size,
+                                      const uint32_t *tag) {
   enum zcmem_status status = zcmem__region_take(region);
   if (status != ZCMEM_OK) {
     return status;
   }
-  status = zcmem__region_begin_transfer(region, addr, size, NULL);
+  bool found = tag == NULL || zcmem__region_has(region, addr, *tag);
+  status = found ? zcmem__region_begin_transfer(region, addr, size, NULL) : ZCMEM_ENOENT;
   if (status != ZCMEM_OK) {
     region->stats.failed_transfers++;
   }

@@ -206,8 +206,15 @@ ZCMEM__HOT bool zcmem__region_rest_quick(const struct zcmem__region *region, uin
   return ZCMEM__LIKELY(found) && ZCMEM__LIKELY(zcmem__atomic_still(&region->version, version));
 }
 
-/* Begins a transfer (see above). Statuses of zcmem_heap_begin_transfer, ELOCK; a failure is counted. */
-enum zcmem_status zcmem__region_begin(struct zcmem__region *region, hal_addr_t addr, hal_size_t size);
+/* With the lock held: whether a live block starts there, and has this tag. */
+bool zcmem__region_has(const struct zcmem__region *region, hal_addr_t addr, uint32_t tag);
+
+/*
+ * Begins a transfer (see above), with a tag only of the block that starts there and has it. Statuses of
+ * zcmem_heap_begin_transfer, ELOCK; a failure is counted.
+ */
+enum zcmem_status zcmem__region_begin(struct zcmem__region *region, hal_addr_t addr, hal_size_t size,
+                                      const uint32_t *tag);
 
 /*
  * Ends it and adds `amount` to the counter. ELOCK: the lock failed, which nobody can make good: the use stays counted,

@@ -3,7 +3,7 @@
  * Why a use that is counted without the lock is a use of the right block, and why the block stays what it was.
  *
  *      1 the version, even                       acquire
- *      2 the block, its life (use, generation), size and slack; the range is checked
+ *      2 the block, its life (use, generation), size and slack, and its tag for a handle; the range is checked
  *      3 the version is the same
  *      4 life -> life with one transfer more     compare-and-swap, 64 bits
  *      5 the slack is the same, or the use is given back
@@ -56,7 +56,7 @@ static enum zcmem_status open_region(struct zcmem__region *region) {
 
 /* Whatever the quick way was not for. */
 static enum zcmem_status begin_direct(struct zcmem__region *region, hal_addr_t addr, hal_size_t size,
-                                      struct zcmem__block **held) {
+                                      const uint32_t *tag, struct zcmem__block **held) {
   enum zcmem_status status = ZCMEM_OK;
   uintptr_t lone = zcmem__atomic_word_acquire(&region->lone);
   *held = NULL;
@@ -64,7 +64,7 @@ static enum zcmem_status begin_direct(struct zcmem__region *region, hal_addr_t a
     status = open_region(region);
   }
   for (uint32_t tries = 0; tries < TRIES && status == ZCMEM_OK && *held == NULL; tries++) {
-    status = zcmem__use_try(region, addr, size, false, held);
+    status = zcmem__use_try(region, addr, size, tag, false, held);
   }
   return status;
 }
@@ -72,18 +72,18 @@ static enum zcmem_status begin_direct(struct zcmem__region *region, hal_addr_t a
 #endif
 
 enum zcmem_status zcmem__use_begin_thorough(struct zcmem__region *region, hal_addr_t addr, hal_size_t size,
-                                            struct zcmem__use *use) {
+                                            const uint32_t *tag, struct zcmem__use *use) {
   *use = (struct zcmem__use){.region = region, .addr = addr};
 #ifdef ZCMEM__DIRECT
   enum zcmem_status status = ZCMEM_OK;
   if (region->shared == NULL) {
-    status = begin_direct(region, addr, size, &use->block);
+    status = begin_direct(region, addr, size, tag, &use->block);
   }
   if (use->block != NULL || status != ZCMEM_OK) {
     return status;
   }
 #endif
-  return zcmem__region_begin(region, addr, size);
+  return zcmem__region_begin(region, addr, size, tag);
 }
 
 enum zcmem_status zcmem__use_end_thorough(const struct zcmem__use *use, enum zcmem__moved counter, uint64_t amount) {

@@ -31,9 +31,12 @@ enum zcmem_status zcmem__use_begin(struct zcmem__region *region, hal_addr_t addr
 /* Ends it and adds `amount` to the counter. ELOCK: as zcmem__region_end. */
 enum zcmem_status zcmem__use_end(const struct zcmem__use *use, enum zcmem__moved counter, uint64_t amount);
 
-/* What these do where the quick way is not the one. */
+/*
+ * What these do where the quick way is not the one. With a tag: ENOENT also iff the block does not start there, or has
+ * another one; for a region in which blocks keep theirs (ZCMEM_REGION_HANDLES).
+ */
 enum zcmem_status zcmem__use_begin_thorough(struct zcmem__region *region, hal_addr_t addr, hal_size_t size,
-                                            struct zcmem__use *use);
+                                            const uint32_t *tag, struct zcmem__use *use);
 enum zcmem_status zcmem__use_end_thorough(const struct zcmem__use *use, enum zcmem__moved counter, uint64_t amount);
 
 #ifdef ZCMEM__DIRECT
@@ -58,8 +61,8 @@ ZCMEM__HOT bool zcmem__use_may(uint32_t use, hal_size_t rest, hal_size_t size) {
 }
 
 /* One try. OK: *held is the block, or NULL: this is not the way, now or at all. ELOCK: a use is left. */
-ZCMEM__HOT enum zcmem_status zcmem__use_try(struct zcmem__region *region, hal_addr_t addr, hal_size_t size, bool quick,
-                                            struct zcmem__block **held) {
+ZCMEM__HOT enum zcmem_status zcmem__use_try(struct zcmem__region *region, hal_addr_t addr, hal_size_t size,
+                                            const uint32_t *tag, bool quick, struct zcmem__block **held) {
   uint64_t offset = addr - region->first;
   uint32_t version = zcmem__atomic_version_even(&region->version);
   *held = NULL;
@@ -70,7 +73,9 @@ ZCMEM__HOT enum zcmem_status zcmem__use_try(struct zcmem__region *region, hal_ad
   uint64_t life = __atomic_load_n(zcmem__block_life(block), __ATOMIC_ACQUIRE);
   uint32_t use = zcmem__life_use(life), slack = ZCMEM__GET(block->slack);
   hal_size_t rest = zcmem__heap_rest(block, region->quick.quantum_shift, slack, offset);
-  if (!zcmem__atomic_still(&region->version, version) || !zcmem__use_may(use, rest, size)) {
+  bool other = tag != NULL &&
+               (ZCMEM__GET(block->tag) != *tag || zcmem__heap_addr(region->heap, ZCMEM__GET(block->start)) != addr);
+  if (!zcmem__atomic_still(&region->version, version) || other || !zcmem__use_may(use, rest, size)) {
     return ZCMEM_OK;
   }
   if (!__atomic_compare_exchange_n(zcmem__block_life(block), &life, zcmem__life_with(life, use + ZCMEM__TRANSFER),
@@ -162,7 +167,7 @@ ZCMEM__HOT enum zcmem_status zcmem__use_begin_here(struct zcmem__region *region,
 #ifdef ZCMEM__DIRECT
   if (ZCMEM__LIKELY(region->shared == NULL)) {
     if (ZCMEM__LIKELY(zcmem__atomic_acquire(&region->direct) != 0)) {
-      status = zcmem__use_try(region, addr, size, true, &made.block);
+      status = zcmem__use_try(region, addr, size, NULL, true, &made.block);
 #ifdef ZCMEM__MAGAZINES
     } else {
       made.block = zcmem__use_begin_alone(region, addr, size);
@@ -173,7 +178,7 @@ ZCMEM__HOT enum zcmem_status zcmem__use_begin_here(struct zcmem__region *region,
   *use = made;
   if (ZCMEM__UNLIKELY(made.block == NULL) && ZCMEM__LIKELY(status == ZCMEM_OK)) {
     struct zcmem__use other;
-    status = zcmem__use_begin_thorough(region, addr, size, &other);
+    status = zcmem__use_begin_thorough(region, addr, size, NULL, &other);
     *use = other;
   }
   return status;

@@ -32,4 +32,8 @@ extern const size_t explore_life_count;
 extern const struct explore_scenario explore_contexts[];
 extern const size_t explore_context_count;
 
+/* Calls by handle, also by one of a block that is gone. */
+extern const struct explore_scenario explore_handles[];
+extern const size_t explore_handle_count;
+
 #endif

@@ -63,6 +63,17 @@ static int fill(void *ctx, hal_addr_t dst, const void *pattern, hal_size_t patte
   return work(dst, size);
 }
 
+/* What is written says of which block: the one that the handle is of. */
+static int write_by_handle(void *ctx, hal_addr_t dst, const void *src, hal_size_t size) {
+  struct zcmem_block_info block = {0};
+  int wrong = work(dst, size);
+  (void)ctx;
+  explore_expect(zcmem_heap_find(world->hal->regions[0].heap, dst, &block) == ZCMEM_OK &&
+                     memcmp(&block.tag, src, sizeof block.tag) == 0,
+                 "a transfer by a handle into another block");
+  return wrong;
+}
+
 /* A pointer that depends on the address only. */
 static int map(void *ctx, hal_addr_t addr, hal_size_t size, unsigned flags, void **host) {
   (void)ctx;
@@ -79,13 +90,14 @@ static int unmap(void *ctx, hal_addr_t addr, hal_size_t size, void *host) {
   return work(addr, size);
 }
 
-static const struct zcmem_region_ops filled = {.fill = fill}, mapped = {.fill = fill, .map = map, .unmap = unmap};
+static const struct zcmem_region_ops filled = {.fill = fill}, mapped = {.fill = fill, .map = map, .unmap = unmap},
+                                     written = {.write = write_by_handle};
 
 static void destroy(void) {
   (void)zcmem_hal_destroy(world->hal);
 }
 
-static void make(bool magazines, bool windows, uint32_t flags) {
+static void make(bool magazines, const struct zcmem_region_ops *ops, uint32_t flags) {
   world = explore_alloc(sizeof *world);
   world->memory = memory;
   const struct zcmem_hal_config config = {.name = "device",
@@ -100,22 +112,26 @@ static void make(bool magazines, bool windows, uint32_t flags) {
                                              .size = WORLD_BYTES,
                                              .max_blocks = 32,
                                              .magazine_share = 256,
-                                             .host = windows ? NULL : world->memory,
-                                             .ops = windows ? &mapped : &filled};
+                                             .host = ops == &filled ? world->memory : NULL,
+                                             .ops = ops};
   assert_ok(zcmem_hal_create(&config, &region, 1, &world->hal));
   explore_at_end(destroy);
 }
 
 void world_make(bool magazines) {
-  make(magazines, false, 0);
+  make(magazines, &filled, 0);
 }
 
 void world_make_windows(bool magazines) {
-  make(magazines, true, 0);
+  make(magazines, &mapped, 0);
 }
 
 void world_make_for_contexts(bool magazines) {
-  make(magazines, false, ZCMEM_REGION_CONTEXTS);
+  make(magazines, &filled, ZCMEM_REGION_CONTEXTS);
+}
+
+void world_make_for_handles(void) {
+  make(false, &written, ZCMEM_REGION_HANDLES);
 }
 
 void world_open_context(unsigned context) {
@@ -270,6 +286,39 @@ void op_fill(unsigned slot, hal_size_t size) {
   explore_status("fill", zcmem_mem_fill(world->hal, world->slot[slot], "x", 1, size));
 }
 
+void op_handle(unsigned slot) {
+  explore_op();
+  explore_status("handle", zcmem_mem_handle(world->hal, world->slot[slot], &world->handle[slot]));
+}
+
+void op_check_handle(unsigned slot) {
+  explore_op();
+  explore_status("check_handle", zcmem_mem_check_handle(world->hal, world->handle[slot]));
+}
+
+void op_write_handle(unsigned slot, hal_size_t size) {
+  unsigned char src[256] = {0};
+  explore_expect(size >= sizeof(uint32_t) && size <= sizeof src, "no such write in this world");
+  memcpy(src, &world->handle[slot].generation, sizeof(uint32_t));
+  explore_op();
+  explore_status("write_handle", zcmem_mem_write_handle(world->hal, world->handle[slot], 0, src, size));
+}
+
+void op_free_handle(unsigned slot) {
+  hal_addr_t addr = world->handle[slot].addr;
+  explore_op();
+  enum zcmem_status status = zcmem_mem_free_handle(world->hal, world->handle[slot]);
+  if (status == ZCMEM_OK) {
+    let_go(addr);
+  }
+  explore_status("free_handle", status);
+}
+
+void op_pin_handle(unsigned slot) {
+  explore_op();
+  explore_status("pin_handle", zcmem_mem_pin_handle(world->hal, world->handle[slot]));
+}
+
 void op_info(unsigned slot) {
   struct zcmem_block_info info = {0};
   explore_op();
@@ -416,6 +465,7 @@ void world_finish(void) {
   explore_answer("resizes", stats.resizes);
   explore_answer("requested", stats.requested);
   explore_answer("filled", stats.bytes_filled);
+  explore_answer("written", stats.bytes_written);
   explore_answer("failed", stats.failed_transfers);
   explore_answer("windows", world->windows);
 }

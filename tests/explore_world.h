@@ -18,8 +18,9 @@ struct world {
   hal_addr_t freed[WORLD_MOVES];
   unsigned allocations, frees;
   void *host[WORLD_SLOTS]; /* what was mapped */
-  unsigned char *memory;   /* the host's sight of region 0 */
-  unsigned windows;        /* ranges that the driver has mapped */
+  struct zcmem_handle handle[WORLD_SLOTS];
+  unsigned char *memory; /* the host's sight of region 0 */
+  unsigned windows;      /* ranges that the driver has mapped */
   struct zcmem_context *context[WORLD_CONTEXTS];
 };
 extern struct world *world;
@@ -33,6 +34,9 @@ void world_make_windows(bool magazines);
 /* The same with a region that contexts keep blocks of; and a context for it, which has no magazines yet. */
 void world_make_for_contexts(bool magazines);
 void world_open_context(unsigned context);
+
+/* The same with handles, and a region that the host does not see: op_write_handle is all that moves bytes there. */
+void world_make_for_handles(void);
 
 /* Another region for it, behind region 0. */
 struct zcmem_region_config world_next_region(void);
@@ -65,6 +69,12 @@ void op_pin(unsigned slot);
 void op_unpin(unsigned slot);
 /* A transfer into the block: while it lasts its block must be there. */
 void op_fill(unsigned slot, hal_size_t size);
+/* Of the block in a slot now; and of the one that it was of then. */
+void op_handle(unsigned slot);
+void op_check_handle(unsigned slot);
+void op_write_handle(unsigned slot, hal_size_t size);
+void op_free_handle(unsigned slot);
+void op_pin_handle(unsigned slot);
 void op_info(unsigned slot);
 void op_tag(unsigned slot, uint32_t tag);
 void op_host(unsigned slot, hal_size_t size);

@@ -59,6 +59,9 @@ heap_use.c:s/  return zcmem__block_stays_live(block, use);/  return (use \& ZCME
 heap_use.c:s/  return zcmem__block_stays_live(block, use);/  return zcmem__block_state(block) == ZCMEM__LIVE;/:place against the alloc of a kept block:a thorough translation looks at the state only behind the slack
 heap_use.c:s/!stays || //:look-ups, and the block comes again for less:a look-up looks at the state only before the slack
 heap_use.c:s/ || ZCMEM__GET(block->tag) != found.tag//:look-up of a tag, and the block comes again for less:a look-up does not look at the tag again
+use.h>use.c transfer.c handle.c:s/ZCMEM__GET(block->tag) != \*tag/false/:handles, free against write:a transfer by a handle goes by the address alone
+use.h>use.c transfer.c handle.c:s/ || other ||/ ||/;s/^  \*held = block;$/  if (other) { return zcmem__use_take_back(region, block); } &/:handles, write and a free of the next block:a transfer by a handle counts its use before it looks at the tag
+region.c:s/tag == NULL || zcmem__region_has(region, addr, \*tag)/true/:handles, free against write:a transfer by a handle that takes the lock does not look at the tag
 tags.c:/^static enum zcmem_status set_locked/,/^}/s/zcmem__atomic_changed*(&region->version);//:look-up against a tag:a tag is set within one version
 map.c:s/return zcmem__atomic_same(&entry->state, version);/return true;/:map against back translation:a look-up among mappings does not look at the entry again
 '

@@ -56,6 +56,7 @@ int main(int argc, char **argv) {
   count = add(tests, count, explore_lookups, explore_lookup_count);
   count = add(tests, count, explore_lives, explore_life_count);
   count = add(tests, count, explore_contexts, explore_context_count);
+  count = add(tests, count, explore_handles, explore_handle_count);
   if (count == 0) {
     fputs("no scenario has such a name\n", stderr);
     return 1;

@@ -96,7 +96,7 @@ ZCMEM_API enum zcmem_status zcmem_mem_pin_handle(struct zcmem_hal *hal, struct z
 /*
  * As zcmem_mem_read and zcmem_mem_write of `size` bytes from `offset` bytes after the block's first on. ENOENT also iff
  * the handle is stale, EINVAL also iff the region has no handles; EBOUNDS also iff offset + size wraps. 0 bytes: OK,
- * and the handle is not looked at. Cost: two look-ups more than there.
+ * and the handle is not looked at. Cost: as there.
  */
 ZCMEM_API enum zcmem_status zcmem_mem_read_handle(struct zcmem_hal *hal, void *dst, struct zcmem_handle handle,
                                                   hal_size_t offset, hal_size_t size);
