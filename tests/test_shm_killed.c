@@ -17,6 +17,7 @@
 #define MOST_WORKERS 4u /* 2, then 4 */
 #define CALLS 40000u    /* that one process makes at most */
 #define LATEST 1500000u /* nanoseconds that one lives at most after the last kill */
+#define LEAST 400u      /* every other one has made up to so many calls, however slowly it begins */
 #define MOST 40u        /* blocks of a process */
 #define MOST_SHARES 20u /* blocks that a process shares */
 #define COMMON 3u       /* blocks of the parent's that all processes use */
@@ -335,6 +336,12 @@ static void judge(const struct log *log, pid_t pid) {
   }
 }
 
+static void wait_for_calls(const struct log *log, uint32_t calls) {
+  for (unsigned tries = 0; atomic_load(&log->ended) < calls && tries < 10000; tries++) {
+    (void)nanosleep(&(struct timespec){0, 100000}, NULL);
+  }
+}
+
 static void end(unsigned worker) {
   int status;
   assert_int_equal(kill(test.pids[worker], SIGKILL), 0);
@@ -362,6 +369,9 @@ static void kill_processes(unsigned workers, uint32_t hal_flags) {
     const struct timespec life = {0, (long)random_below(&test.random, LATEST)};
     const unsigned worker = (unsigned)random_below(&test.random, workers);
     (void)nanosleep(&life, NULL);
+    if (test.kills % 2 != 0) {
+      wait_for_calls(test.logs[worker], (uint32_t)random_below(&test.random, LEAST));
+    }
     end(worker);
     start(worker);
   }
