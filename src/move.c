@@ -219,6 +219,24 @@ static enum zcmem_status copy_through_windows(const struct zcmem__region *dst_re
   return to == NULL ? status : close_window(dst_region, dst, size, to, status);
 }
 
+/*
+ * The same where the ranges overlap, through one window for both: in two a byte could be at two places of the host's,
+ * and memmove would not know that it is one.
+ */
+static enum zcmem_status copy_through_one_window(const struct zcmem__region *region, hal_addr_t dst, hal_addr_t src,
+                                                 hal_size_t size, bool *done) {
+  hal_addr_t low = dst < src ? dst : src;
+  hal_size_t span = size + (dst - low) + (src - low);
+  void *window = NULL;
+  *done = span <= SIZE_MAX && open_window(region, low, span, ZCMEM_MAP_READ | ZCMEM_MAP_WRITE, &window) == ZCMEM_OK;
+  if (!*done) {
+    return ZCMEM_OK;
+  }
+  unsigned char *to = (unsigned char *)window + (size_t)(dst - low);
+  unsigned char *from = (unsigned char *)window + (size_t)(src - low);
+  return close_window(region, low, span, window, copy_seen(region, dst, to, region, src, from, size));
+}
+
 enum zcmem_status zcmem__move_copy(const struct zcmem__region *dst_region, hal_addr_t dst,
                                    const struct zcmem__region *src_region, hal_addr_t src, hal_size_t size,
                                    size_t bounce) {
@@ -235,12 +253,14 @@ enum zcmem_status zcmem__move_copy(const struct zcmem__region *dst_region, hal_a
   bool dst_window = has_window(dst_region, dst_region->ops->write != NULL && !pointer);
   /* A callback need not mind that its host memory is the device's: then both sides are seen, or copied in chunks. */
   bool apart = !within || (dst > src ? dst - src : src - dst) >= size;
-  if (size <= SIZE_MAX && (src_window || dst_window) && (apart || (src_window && dst_window))) {
-    enum zcmem_status status =
-        copy_through_windows(dst_region, dst, dst_window, src_region, src, src_window, size, &done);
-    if (done) {
-      return status;
-    }
+  enum zcmem_status status = ZCMEM_OK;
+  if (!apart && src_window && dst_window) {
+    status = copy_through_one_window(dst_region, dst, src, size, &done);
+  } else if (apart && size <= SIZE_MAX && (src_window || dst_window)) {
+    status = copy_through_windows(dst_region, dst, dst_window, src_region, src, src_window, size, &done);
+  }
+  if (done) {
+    return status;
   }
   return copy_bounced(dst_region, dst, src_region, src, size, bounce);
 }

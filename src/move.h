@@ -46,8 +46,9 @@ enum zcmem_status zcmem__move_write(const struct zcmem__region *region, hal_addr
 
 /*
  * As memmove within a region. Where a side has no callback of its own for it, it is seen through one window of the
- * whole range: the host pointer, or a mapping for the length of the copy. Else, and where that cannot be mapped, in
- * chunks through the stack, of at most `bounce` bytes (up to ZCMEM__BOUNCE_MAX).
+ * whole range: the host pointer, or a mapping for the length of the copy; ranges that overlap through one for both.
+ * Else, and where that cannot be mapped, in chunks through the stack, of at most `bounce` bytes (up to
+ * ZCMEM__BOUNCE_MAX).
  */
 enum zcmem_status zcmem__move_copy(const struct zcmem__region *dst_region, hal_addr_t dst,
                                    const struct zcmem__region *src_region, hal_addr_t src, hal_size_t size,

@@ -1,6 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* Where the bytes go, and which ranges are refused. */
+#ifndef _POSIX_C_SOURCE
+#define _POSIX_C_SOURCE 200809L
+#endif
+
 #include "transfer_fixture.h"
+#include <stdio.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 static void test_read_brings_back_what_write_took(void **state) {
   unsigned char out[1000];
@@ -496,6 +503,78 @@ static void test_overlapping_copies_where_one_side_is_a_callback(void **state) {
   }
 }
 
+/* A driver that maps each window anew: a byte that two of them show is at two places of the host's. */
+struct window_device {
+  int file;
+  unsigned maps, unmaps;
+};
+
+static size_t place_in_page(hal_addr_t addr) {
+  return (size_t)(addr % (hal_addr_t)sysconf(_SC_PAGESIZE));
+}
+
+static int map_window(void *ctx, hal_addr_t addr, hal_size_t size, unsigned flags, void **host) {
+  struct window_device *device = ctx;
+  size_t before = place_in_page(addr);
+  (void)flags;
+  void *page = mmap(NULL, before + (size_t)size, PROT_READ | PROT_WRITE, MAP_SHARED, device->file,
+                    (off_t)(addr - ((hal_addr_t)1 << 40) - before));
+  if (page == MAP_FAILED) {
+    return -1;
+  }
+  device->maps++;
+  *host = (unsigned char *)page + before;
+  return 0;
+}
+
+static int unmap_window(void *ctx, hal_addr_t addr, hal_size_t size, void *host) {
+  size_t before = place_in_page(addr);
+  ((struct window_device *)ctx)->unmaps++;
+  return munmap((unsigned char *)host - before, before + (size_t)size);
+}
+
+/* However far apart, and also so large that memmove goes by what it thinks is apart. */
+static void test_overlapping_copies_where_each_window_is_another_place(void **state) {
+  static const struct zcmem_region_ops ops = {.map = map_window, .unmap = unmap_window};
+  static unsigned char before[100000], model[sizeof before], after[sizeof before];
+  const size_t sizes[] = {100, 5000, 30000}, distances[] = {0, 1, 16, 500, 4096, 29999};
+  FILE *file = tmpfile();
+  (void)state;
+  assert_non_null(file);
+  struct window_device device = {.file = fileno(file)};
+  const struct zcmem_hal_config config = {.name = "windows", .max_regions = 1, .lock = &fake_lock};
+  const struct zcmem_region_config region = {.name = "windows",
+                                             .kind = ZCMEM_KIND_DRAM,
+                                             .base = (hal_addr_t)1 << 40,
+                                             .size = (hal_size_t)1 << 20,
+                                             .max_blocks = 4,
+                                             .ops = &ops,
+                                             .ctx = &device};
+  struct zcmem_hal *far = NULL;
+  hal_addr_t addr = 0;
+  assert_int_equal(ftruncate(device.file, (off_t)1 << 20), 0);
+  assert_ok(zcmem_hal_create(&config, &region, 1, &far));
+  assert_ok(zcmem_mem_alloc(far, 0, sizeof before, 1, &addr));
+  for (size_t i = 0; i < sizeof before; i++) {
+    before[i] = (unsigned char)(i * 7 + i / 251);
+  }
+  for (size_t i = 0; i < 2 * 3 * 6; i++) {
+    size_t size = sizes[i / 2 % 3], distance = distances[i / 6], dst = i % 2 == 0 ? distance : 0, src = distance - dst;
+    memcpy(model, before, sizeof before);
+    memmove(model + dst, model + src, size);
+    assert_ok(zcmem_mem_write(far, addr, before, sizeof before));
+    unsigned maps = device.maps;
+    assert_ok(zcmem_mem_copy(far, addr + dst, addr + src, size));
+    assert_int_equal(device.maps - maps, distance < size ? 1 : 2);
+    assert_ok(zcmem_mem_read(far, after, addr, sizeof after));
+    assert_memory_equal(after, model, sizeof after);
+  }
+  assert_int_equal(device.maps, device.unmaps);
+  assert_ok(zcmem_mem_free(far, addr));
+  assert_int_equal(zcmem_hal_destroy(far), 0);
+  assert_int_equal(fclose(file), 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void) {
@@ -523,6 +602,7 @@ int main(void) {
       TEST(test_a_region_without_a_way_answers_enotmapped),
       TEST(test_copies_around_the_largest_bounce_buffer),
       TEST(test_overlapping_copies_where_one_side_is_a_callback),
+      TEST(test_overlapping_copies_where_each_window_is_another_place),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -78,10 +78,10 @@ enum { ZCMEM_KIND_DRAM = 1, ZCMEM_KIND_MSMC = 2, ZCMEM_KIND_USER = 16 };
  *
  * Where a member is NULL the facade uses the host pointer (memcpy, memmove), and where there is none, the others:
  * copy and fill fall back to read and write, read and write to map. A copy or fill maps each range that it reaches in
- * no other way once, as a whole, both ranges of a copy at the same time; where that fails, it goes in chunks of
- * bounce_bytes. A transfer for which neither is there answers ZCMEM_ENOTMAPPED. Where a transfer goes through a host
- * pointer (or map) of a region that is not ZCMEM_REGION_COHERENT, invalidate is called before bytes are read there and
- * flush after they are written.
+ * no other way once, as a whole, both ranges of a copy at the same time, or as one where they overlap; where that
+ * fails, it goes in chunks of bounce_bytes. A transfer for which neither is there answers ZCMEM_ENOTMAPPED. Where a
+ * transfer goes through a host pointer (or map) of a region that is not ZCMEM_REGION_COHERENT, invalidate is called
+ * before bytes are read there and flush after they are written.
  *
  * Ranges for flush and invalidate are rounded to whole cache lines in the region's own host mapping only. In a range
  * that is mapped on demand, or an alias, they are as they are: the host may see nothing beside them there. A transfer
