@@ -246,7 +246,7 @@ enum zcmem_status zcmem_mem_free_batch(struct zcmem_hal *hal, const hal_addr_t *
       tally.freed += status == ZCMEM_OK;
       note_answer(&tally, status);
     } else if (region->guard != NULL) {
-      enum zcmem_status status = zcmem__guarded_free(region, addrs[i++], 0, false);
+      enum zcmem_status status = zcmem__guarded_free(region, addrs[i++], NULL, false);
       note_answer(&tally, status);
       tally.freed += status == ZCMEM_OK;
     } else {

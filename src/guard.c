@@ -245,12 +245,12 @@ static uint32_t use_after(uint32_t now, unsigned how) {
   return (how & ZCMEM__GUARD_DEFER) != 0 ? now ^ ZCMEM__LIVE ^ ZCMEM__ZOMBIE : ZCMEM__LIVE;
 }
 
-enum zcmem_status zcmem__guard_free(struct zcmem__guard *guard, hal_addr_t addr, uint32_t generation, unsigned how,
-                                    struct zcmem__guard_freed *freed) {
+enum zcmem_status zcmem__guard_free(struct zcmem__guard *guard, hal_addr_t addr, const uint32_t *generation,
+                                    unsigned how, struct zcmem__guard_freed *freed) {
   uint32_t id = zcmem__heap_find(guard->zones.heap, addr), wanted;
   struct zcmem__block *block = zcmem__block(guard->zones.heap, id);
   uint32_t now = ZCMEM__GET(block->use);
-  if ((now & ZCMEM__STATE) != ZCMEM__LIVE || (generation != 0 && block->tag != generation)) {
+  if ((now & ZCMEM__STATE) != ZCMEM__LIVE || (generation != NULL && block->tag != *generation)) {
     return ZCMEM_ENOENT;
   }
   if (now != ZCMEM__LIVE && (how & ZCMEM__GUARD_DEFER) == 0) {

@@ -57,11 +57,11 @@ struct zcmem__guard_freed {
 };
 
 /*
- * OK. ENOENT: no live block starts at addr, or another than that of `generation` (0: any). EBUSY. ECORRUPT: a red zone
- * is broken. Then nothing has changed.
+ * OK. ENOENT: no live block starts at addr, or another than that of `generation` (NULL: any). EBUSY. ECORRUPT: a red
+ * zone is broken. Then nothing has changed.
  */
-enum zcmem_status zcmem__guard_free(struct zcmem__guard *guard, hal_addr_t addr, uint32_t generation, unsigned how,
-                                    struct zcmem__guard_freed *freed);
+enum zcmem_status zcmem__guard_free(struct zcmem__guard *guard, hal_addr_t addr, const uint32_t *generation,
+                                    unsigned how, struct zcmem__guard_freed *freed);
 
 /*
  * If `one` (a pin or a transfer) is the last use of a zombie that holds the address: ends it and frees the block.

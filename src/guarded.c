@@ -68,7 +68,7 @@ static enum zcmem_status end_doomed(struct zcmem__region *region, hal_addr_t add
   return ZCMEM_OK;
 }
 
-enum zcmem_status zcmem__guarded_free(struct zcmem__region *region, hal_addr_t addr, uint32_t generation,
+enum zcmem_status zcmem__guarded_free(struct zcmem__region *region, hal_addr_t addr, const uint32_t *generation,
                                       bool may_defer) {
   struct zcmem__guard_freed freed = {.deferred = false};
   bool poisons = (region->guard->flags & ZCMEM_REGION_POISON) != 0;

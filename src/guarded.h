@@ -16,8 +16,8 @@
 enum zcmem_status zcmem__guarded_alloc(struct zcmem__region *region, hal_size_t size, hal_size_t align,
                                        hal_addr_t *addr);
 
-/* As zcmem_mem_free, or _free_deferred; ENOENT also iff `generation` is not 0 and not the block's. */
-enum zcmem_status zcmem__guarded_free(struct zcmem__region *region, hal_addr_t addr, uint32_t generation,
+/* As zcmem_mem_free, or _free_deferred; ENOENT also iff there is a `generation` and it is not the block's. */
+enum zcmem_status zcmem__guarded_free(struct zcmem__region *region, hal_addr_t addr, const uint32_t *generation,
                                       bool may_defer);
 
 /* With the lock held: as zcmem_heap_resize; the quarantine is emptied before there is no room. ELOCK: not locked. */

@@ -49,10 +49,7 @@ enum zcmem_status zcmem_mem_check_handle(struct zcmem_hal *hal, struct zcmem_han
 enum zcmem_status zcmem_mem_free_handle(struct zcmem_hal *hal, struct zcmem_handle handle) {
   struct zcmem__region *region = NULL;
   enum zcmem_status status = region_with_handles(hal, handle.addr, &region);
-  if (status == ZCMEM_OK && handle.generation == 0) { /* which would stand for any */
-    return ZCMEM_ENOENT;
-  }
-  return status == ZCMEM_OK ? zcmem__guarded_free(region, handle.addr, handle.generation, false) : status;
+  return status == ZCMEM_OK ? zcmem__guarded_free(region, handle.addr, &handle.generation, false) : status;
 }
 
 enum zcmem_status zcmem_mem_pin_handle(struct zcmem_hal *hal, struct zcmem_handle handle) {
@@ -78,11 +75,17 @@ static enum zcmem_status begin_use(const struct zcmem_hal *hal, struct zcmem_han
                                    const void *host, hal_size_t size, struct zcmem__use *use) {
   struct zcmem__region *region = NULL;
   enum zcmem_status status = region_with_handles(hal, handle.addr, &region);
-  if (status == ZCMEM_OK && (host == NULL || size - 1 > UINTPTR_MAX - (uintptr_t)host)) {
+  if (host == NULL || size - 1 > UINTPTR_MAX - (uintptr_t)host) {
     status = ZCMEM_EINVAL;
   }
+  if (status != ZCMEM_OK) {
+    if (region != NULL) {
+      zcmem__region_count_failed(region);
+    }
+    return status;
+  }
   hal_size_t used = size > UINT64_MAX - offset ? UINT64_MAX : offset + size; /* more than any block has */
-  return status == ZCMEM_OK ? zcmem__use_begin_thorough(region, handle.addr, used, &handle.generation, use) : status;
+  return zcmem__use_begin_thorough(region, handle.addr, used, &handle.generation, use);
 }
 
 static enum zcmem_status end_transfer(const struct zcmem__use *use, hal_size_t size, enum zcmem__moved counter,

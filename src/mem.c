@@ -139,7 +139,7 @@ static ZCMEM__NOINLINE enum zcmem_status free_counted(struct zcmem__region *regi
 /* Into the heap. */
 static ZCMEM__NOINLINE enum zcmem_status free_plain(struct zcmem__region *region, hal_addr_t addr, bool may_defer) {
   if (ZCMEM__UNLIKELY(region->guard != NULL)) {
-    return zcmem__guarded_free(region, addr, 0, may_defer);
+    return zcmem__guarded_free(region, addr, NULL, may_defer);
   }
   enum zcmem_status status = zcmem__region_take(region);
   if (ZCMEM__UNLIKELY(status != ZCMEM_OK)) {

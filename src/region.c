@@ -300,7 +300,7 @@ static enum zcmem_status free_locked(struct zcmem__region *region, hal_addr_t ad
   }
   struct zcmem__guard_freed freed = {.deferred = false};
   enum zcmem_status status =
-      zcmem__guard_free(region->guard, addr, 0, ZCMEM__GUARD_DEFER | ZCMEM__GUARD_INSIST, &freed);
+      zcmem__guard_free(region->guard, addr, NULL, ZCMEM__GUARD_DEFER | ZCMEM__GUARD_INSIST, &freed);
   *deferred = freed.deferred;
   return status;
 }

@@ -10,7 +10,8 @@ static struct zcmem_handle handle_of(hal_addr_t addr) {
   return handle;
 }
 
-/* That every call by handle says so, and that nothing is touched: of the transfers it is counted that they failed. */
+/* That every call by handle says so, and that nothing is touched: it is counted that the free and the transfers failed.
+ */
 static void assert_stale(struct zcmem_handle handle) {
   unsigned char byte = 7;
   struct zcmem_region_stats before = stats_now();
@@ -23,6 +24,7 @@ static void assert_stale(struct zcmem_handle handle) {
   assert_int_equal(before.live, after.live);
   assert_int_equal(before.bytes_read + before.bytes_written, after.bytes_read + after.bytes_written);
   assert_int_equal(after.failed_transfers - before.failed_transfers, handle.addr >= BASE ? 2 : 0); /* no region's */
+  assert_int_equal(after.bad_frees - before.bad_frees, handle.addr >= BASE ? 1 : 0);
   assert_int_equal(byte, 7);
 }
 
@@ -132,6 +134,16 @@ static void test_what_is_no_handle(void **state) {
   assert_status(zcmem_mem_pin_handle(NULL, handle), ZCMEM_EINVAL);
   assert_status(zcmem_mem_read_handle(NULL, &byte, handle, 0, 1), ZCMEM_EINVAL);
   assert_status(zcmem_mem_write_handle(NULL, handle, 0, &byte, 1), ZCMEM_EINVAL);
+  /* The host's pointer comes first, as in transfers by address, wherever the handle is of. */
+  const uint64_t failed = stats_now().failed_transfers;
+  assert_status(zcmem_mem_read_handle(hal, NULL, handle, 0, 1), ZCMEM_EINVAL);
+  assert_status(zcmem_mem_write_handle(hal, handle, 0, NULL, 1), ZCMEM_EINVAL);
+  assert_int_equal(stats_now().failed_transfers, failed + 2);
+  handle.addr = 17;
+  assert_status(zcmem_mem_read_handle(hal, NULL, handle, 0, 1), ZCMEM_EINVAL);
+  assert_status(zcmem_mem_read(hal, NULL, handle.addr, 1), ZCMEM_EINVAL);
+  assert_status(zcmem_mem_write_handle(hal, handle, 0, NULL, 1), ZCMEM_EINVAL);
+  assert_int_equal(stats_now().failed_transfers, failed + 2);
   close_hardened(1);
 }
 
@@ -147,6 +159,7 @@ static void test_a_region_without_handles(void **state) {
   assert_status(zcmem_mem_pin_handle(hal, handle), ZCMEM_EINVAL);
   assert_status(zcmem_mem_read_handle(hal, &byte, handle, 0, 1), ZCMEM_EINVAL);
   assert_status(zcmem_mem_write_handle(hal, handle, 0, &byte, 1), ZCMEM_EINVAL);
+  assert_int_equal(stats_now().failed_transfers, 2);
   close_hardened(1);
 }
 
