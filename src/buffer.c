@@ -4,6 +4,7 @@
  */
 #include "buffer_impl.h"
 #include "fork.h"
+#include "mem_impl.h"
 #include <string.h>
 
 #define MOST_SLOTS (1u << 24)
@@ -158,16 +159,45 @@ struct zcmem__buffer_rest zcmem__buffer_unuse(struct zcmem_buffers *buffers, uin
   return forget(buffers, slot);
 }
 
+/* The block is its buffer's own, so it is freed in any case: deferred, if others use it, too. */
+static enum zcmem_status free_locked(struct zcmem__region *region, hal_addr_t addr, bool *deferred) {
+  if (region->guard == NULL) {
+    return zcmem_heap_free_deferred(region->heap, addr, deferred);
+  }
+  struct zcmem__guard_freed freed = {.deferred = false};
+  enum zcmem_status status =
+      zcmem__guard_free(region->guard, addr, NULL, ZCMEM__GUARD_DEFER | ZCMEM__GUARD_INSIST, &freed);
+  *deferred = freed.deferred;
+  return status;
+}
+
+/* Lets the block go and frees it. ENOENT for the second is no failure: somebody has freed it already, deferred. */
+static enum zcmem_status let_go_and_free(struct zcmem__region *region, hal_addr_t addr) {
+  bool deferred = false;
+  enum zcmem_status status = zcmem__region_take(region);
+  if (status != ZCMEM_OK) {
+    return status;
+  }
+  status = zcmem__region_end_locked(region, addr);
+  const struct zcmem__tally_block block = zcmem__tally_before(&region->tally, region->heap, addr);
+  zcmem__atomic_change(&region->version);
+  enum zcmem_status freed = status == ZCMEM_OK ? free_locked(region, addr, &deferred) : status;
+  zcmem__atomic_changed(&region->version);
+  zcmem__tally_freed(&region->tally, block, freed);
+  if (freed == ZCMEM_OK) {
+    zcmem__mem_count_free(region, freed, deferred);
+    (void)zcmem__record_free_and_drop(region, freed, addr, deferred);
+  } else {
+    zcmem__lock_drop(&region->lock);
+  }
+  return status;
+}
+
 enum zcmem_status zcmem__buffer_finish(const struct zcmem__buffer_rest *rest) {
   if (rest->region == NULL) {
     return ZCMEM_OK;
   }
-  uint32_t sequence = zcmem__record_sequence(rest->region);
-  enum zcmem_status status = zcmem__region_let_go(rest->region, rest->addr, rest->owned);
-  if (rest->owned && status == ZCMEM_OK) {
-    zcmem__record_ranged(rest->region, ZCMEM_EVENT_FREE, ZCMEM_OK, rest->addr, 0, sequence);
-  }
-  return status;
+  return rest->owned ? let_go_and_free(rest->region, rest->addr) : zcmem__region_let_go(rest->region, rest->addr);
 }
 
 /* ------------------------------------------------------------------------------------------------- its life -- */

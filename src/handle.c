@@ -63,16 +63,17 @@ enum zcmem_status zcmem_mem_pin_handle(struct zcmem_hal *hal, struct zcmem_handl
   }
   status =
       zcmem__region_has(region, handle.addr, handle.generation) ? zcmem__region_pin(region, handle.addr) : ZCMEM_ENOENT;
+  uint32_t sequence = zcmem__record_sequence(region);
   zcmem__lock_drop(&region->lock);
-  zcmem__record(region, ZCMEM_EVENT_PIN, status, handle.addr, 0);
+  zcmem__record_ranged(region, ZCMEM_EVENT_PIN, status, handle.addr, 0, sequence);
   return status;
 }
 
 /* ------------------------------------------------------------------------------------------------- transfers -- */
 
-/* Begins a transfer of the handle's block, from its first byte on. */
-static enum zcmem_status begin_use(const struct zcmem_hal *hal, struct zcmem_handle handle, hal_size_t offset,
-                                   const void *host, hal_size_t size, struct zcmem__use *use) {
+/* Begins a transfer of the handle's block, from its first byte on, and where the block refuses it tells of it. */
+static enum zcmem_status begin_use(const struct zcmem_hal *hal, enum zcmem_event_kind kind, struct zcmem_handle handle,
+                                   hal_size_t offset, const void *host, hal_size_t size, struct zcmem__use *use) {
   struct zcmem__region *region = NULL;
   enum zcmem_status status = region_with_handles(hal, handle.addr, &region);
   if (host == NULL || size - 1 > UINTPTR_MAX - (uintptr_t)host) {
@@ -85,7 +86,11 @@ static enum zcmem_status begin_use(const struct zcmem_hal *hal, struct zcmem_han
     return status;
   }
   hal_size_t used = size > UINT64_MAX - offset ? UINT64_MAX : offset + size; /* more than any block has */
-  return zcmem__use_begin_thorough(region, handle.addr, used, &handle.generation, use);
+  status = zcmem__use_begin_thorough(region, handle.addr, used, &handle.generation, use);
+  if (status != ZCMEM_OK) {
+    zcmem__record(region, kind, status, handle.addr + offset, size);
+  }
+  return status;
 }
 
 static enum zcmem_status end_transfer(const struct zcmem__use *use, hal_size_t size, enum zcmem__moved counter,
@@ -101,7 +106,7 @@ enum zcmem_status zcmem_mem_read_handle(struct zcmem_hal *hal, void *dst, struct
   if (hal == NULL || size == 0) {
     return hal == NULL ? ZCMEM_EINVAL : ZCMEM_OK;
   }
-  enum zcmem_status status = begin_use(hal, handle, offset, dst, size, &use);
+  enum zcmem_status status = begin_use(hal, ZCMEM_EVENT_READ, handle, offset, dst, size, &use);
   if (status != ZCMEM_OK) {
     return status;
   }
@@ -116,7 +121,7 @@ enum zcmem_status zcmem_mem_write_handle(struct zcmem_hal *hal, struct zcmem_han
   if (hal == NULL || size == 0) {
     return hal == NULL ? ZCMEM_EINVAL : ZCMEM_OK;
   }
-  enum zcmem_status status = begin_use(hal, handle, offset, src, size, &use);
+  enum zcmem_status status = begin_use(hal, ZCMEM_EVENT_WRITE, handle, offset, src, size, &use);
   if (status != ZCMEM_OK) {
     return status;
   }

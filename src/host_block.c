@@ -295,7 +295,7 @@ enum zcmem_status zcmem__host_block_hold(struct zcmem_hal *hal, uint32_t kind, v
 }
 
 enum zcmem_status zcmem__host_block_let_go(const struct zcmem__host_block *held) {
-  enum zcmem_status status = zcmem__region_let_go(held->region, held->addr, false);
+  enum zcmem_status status = zcmem__region_let_go(held->region, held->addr);
   if (held->entry != NULL) {
     zcmem__map_publish(held->entry, held->host);
   }

@@ -174,8 +174,9 @@ enum zcmem_status zcmem_mem_pin(struct zcmem_hal *hal, hal_addr_t addr) {
     return status;
   }
   status = zcmem__region_pin(region, addr);
+  uint32_t sequence = zcmem__record_sequence(region);
   zcmem__lock_drop(&region->lock);
-  zcmem__record(region, ZCMEM_EVENT_PIN, status, addr, 0);
+  zcmem__record_ranged(region, ZCMEM_EVENT_PIN, status, addr, 0, sequence);
   return status;
 }
 

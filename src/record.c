@@ -4,7 +4,8 @@
 void zcmem__record_tell(const struct zcmem__region *region, const struct zcmem_event *event) {
   const struct zcmem_recorder *recorder =
       (const struct zcmem_recorder *)zcmem__atomic_word_acquire(&region->recording->recorder);
-  if (recorder == NULL) { /* not any more */
+  /* Not any more; or a call that met a lock that failed, which is not told. */
+  if (recorder == NULL || event->status == ZCMEM_ELOCK) {
     return;
   }
   struct zcmem_event told = *event;

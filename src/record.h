@@ -4,7 +4,8 @@
  * cost is the look at that word.
  *
  * A number of the sequence is taken by a free while the region's lock is held, so before anybody can get the block, and
- * by an allocation after it, before the caller knows the address.
+ * by an allocation after it, before the caller knows the address. Pins and tags take theirs as frees do: what another
+ * thread does to the block behind them has a larger one.
  */
 #ifndef ZCMEM_SRC_RECORD_H
 #define ZCMEM_SRC_RECORD_H

@@ -293,36 +293,12 @@ enum zcmem_status zcmem__region_hold(struct zcmem__region *region, hal_addr_t ad
   return status;
 }
 
-/* What the holder of a block frees that nobody else knows: so it is freed in any case. */
-static enum zcmem_status free_locked(struct zcmem__region *region, hal_addr_t addr, bool *deferred) {
-  if (region->guard == NULL) {
-    return zcmem_heap_free_deferred(region->heap, addr, deferred);
-  }
-  struct zcmem__guard_freed freed = {.deferred = false};
-  enum zcmem_status status =
-      zcmem__guard_free(region->guard, addr, NULL, ZCMEM__GUARD_DEFER | ZCMEM__GUARD_INSIST, &freed);
-  *deferred = freed.deferred;
-  return status;
-}
-
-enum zcmem_status zcmem__region_let_go(struct zcmem__region *region, hal_addr_t addr, bool free_it) {
+enum zcmem_status zcmem__region_let_go(struct zcmem__region *region, hal_addr_t addr) {
   enum zcmem_status status = zcmem__region_take(region);
   if (status != ZCMEM_OK) {
     return status;
   }
   status = zcmem__region_end_locked(region, addr);
-  if (status == ZCMEM_OK && free_it) {
-    bool deferred = false;
-    const struct zcmem__tally_block block = zcmem__tally_before(&region->tally, region->heap, addr);
-    zcmem__atomic_change(&region->version);
-    enum zcmem_status freed = free_locked(region, addr, &deferred);
-    zcmem__atomic_changed(&region->version);
-    zcmem__tally_freed(&region->tally, block, freed);
-    if (freed == ZCMEM_OK) { /* else, ENOENT: somebody has freed it already, deferred */
-      region->stats.deferred_frees += deferred;
-      region->stats.frees += !deferred;
-    }
-  }
   zcmem__lock_drop(&region->lock);
   return status;
 }

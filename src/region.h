@@ -225,10 +225,10 @@ enum zcmem_status zcmem__region_end(struct zcmem__region *region, hal_addr_t add
 
 /*
  * The same for something that holds the block longer than a call, and counts nothing: hold it, if `size` bytes from
- * addr on are in it; let it go, and free it if the holder owns it (deferred, if others use it, too).
+ * addr on are in it; let it go.
  */
 enum zcmem_status zcmem__region_hold(struct zcmem__region *region, hal_addr_t addr, hal_size_t size);
-enum zcmem_status zcmem__region_let_go(struct zcmem__region *region, hal_addr_t addr, bool free_it);
+enum zcmem_status zcmem__region_let_go(struct zcmem__region *region, hal_addr_t addr);
 
 /* Counts a transfer that failed before it began. A lock that fails leaves it uncounted. */
 void zcmem__region_count_failed(struct zcmem__region *region);

@@ -37,13 +37,11 @@ static enum zcmem_status set_tag(struct zcmem_hal *hal, hal_addr_t addr, uint32_
     return status;
   }
   status = set_locked(region, addr, tag, allocated);
+  uint32_t sequence = zcmem__record_sequence(region);
   zcmem__lock_drop(&region->lock);
   if (ZCMEM__UNLIKELY(zcmem__record_on(region))) {
-    const struct zcmem_event event = {.kind = ZCMEM_EVENT_TAG,
-                                      .status = status,
-                                      .tag = tag,
-                                      .sequence = zcmem__record_sequence(region),
-                                      .addr = addr};
+    const struct zcmem_event event = {
+        .kind = ZCMEM_EVENT_TAG, .status = status, .tag = tag, .sequence = sequence, .addr = addr};
     zcmem__record_tell(region, &event);
   }
   return status;

@@ -29,14 +29,24 @@ static enum zcmem_status end(const struct zcmem__use *use, hal_size_t size, enum
   return ended != ZCMEM_OK ? ended : status;
 }
 
-/* Begins a transfer between the host and the region of addr. */
-static enum zcmem_status begin(const struct zcmem_hal *hal, hal_addr_t addr, hal_size_t size, const void *host,
-                               struct zcmem__use *use) {
-  if (!buffer_valid(host, size)) {
-    return refuse(hal, addr, ZCMEM_EINVAL);
-  }
+/* Begins a transfer of that kind in the region of addr, and where that is refused tells of it. */
+static enum zcmem_status begin_in(const struct zcmem_hal *hal, enum zcmem_event_kind kind, hal_addr_t addr,
+                                  hal_size_t size, struct zcmem__use *use) {
   struct zcmem__region *region = zcmem__hal_region_of(hal, addr);
-  return region == NULL ? ZCMEM_ENOENT : zcmem__use_begin(region, addr, size, use);
+  if (region == NULL) {
+    return ZCMEM_ENOENT;
+  }
+  enum zcmem_status status = zcmem__use_begin(region, addr, size, use);
+  if (status != ZCMEM_OK) {
+    zcmem__record(region, kind, status, addr, size);
+  }
+  return status;
+}
+
+/* The same between the host and the region. */
+static enum zcmem_status begin(const struct zcmem_hal *hal, enum zcmem_event_kind kind, hal_addr_t addr,
+                               hal_size_t size, const void *host, struct zcmem__use *use) {
+  return buffer_valid(host, size) ? begin_in(hal, kind, addr, size, use) : refuse(hal, addr, ZCMEM_EINVAL);
 }
 
 /*
@@ -47,20 +57,19 @@ ZCMEM__NOINLINE static enum zcmem_status move_plain(struct zcmem__region *region
                                                     hal_size_t size, enum zcmem__moved counter) {
   struct zcmem__use use;
   enum zcmem_status status = zcmem__use_begin_here(region, region->first + offset, size, &use);
-  if (ZCMEM__UNLIKELY(status != ZCMEM_OK)) {
-    return status;
-  }
-  unsigned char *at = region->host_first + (size_t)offset;
   bool read = counter == ZCMEM__MOVED_READ;
-  memmove(read ? host : at, read ? at : host, (size_t)size);
-  status = zcmem__use_end_here(&use, counter, size);
+  if (ZCMEM__LIKELY(status == ZCMEM_OK)) {
+    unsigned char *at = region->host_first + (size_t)offset;
+    memmove(read ? host : at, read ? at : host, (size_t)size);
+    status = zcmem__use_end_here(&use, counter, size);
+  }
   zcmem__record(region, read ? ZCMEM_EVENT_READ : ZCMEM_EVENT_WRITE, status, use.addr, size);
   return status;
 }
 
 static enum zcmem_status read_thorough(const struct zcmem_hal *hal, void *dst, hal_addr_t src, hal_size_t size) {
   struct zcmem__use use;
-  enum zcmem_status status = begin(hal, src, size, dst, &use);
+  enum zcmem_status status = begin(hal, ZCMEM_EVENT_READ, src, size, dst, &use);
   if (status != ZCMEM_OK) {
     return status;
   }
@@ -87,7 +96,7 @@ enum zcmem_status zcmem_mem_read(struct zcmem_hal *hal, void *dst, hal_addr_t sr
 
 static enum zcmem_status write_thorough(const struct zcmem_hal *hal, hal_addr_t dst, const void *src, hal_size_t size) {
   struct zcmem__use use;
-  enum zcmem_status status = begin(hal, dst, size, src, &use);
+  enum zcmem_status status = begin(hal, ZCMEM_EVENT_WRITE, dst, size, src, &use);
   if (status != ZCMEM_OK) {
     return status;
   }
@@ -130,17 +139,13 @@ enum zcmem_status zcmem_mem_fill(struct zcmem_hal *hal, hal_addr_t dst, const vo
   if (!buffer_valid(pattern, used)) {
     return refuse(hal, dst, ZCMEM_EINVAL);
   }
-  struct zcmem__region *region = zcmem__hal_region_of(hal, dst);
-  if (region == NULL) {
-    return ZCMEM_ENOENT;
-  }
-  enum zcmem_status status = zcmem__use_begin(region, dst, size, &use);
+  enum zcmem_status status = begin_in(hal, ZCMEM_EVENT_FILL, dst, size, &use);
   if (status != ZCMEM_OK) {
     return status;
   }
-  status = zcmem__move_fill(region, dst, pattern, (size_t)used, size, hal->bounce_bytes);
+  status = zcmem__move_fill(use.region, dst, pattern, (size_t)used, size, hal->bounce_bytes);
   status = end(&use, size, ZCMEM__MOVED_FILLED, status);
-  zcmem__record(region, ZCMEM_EVENT_FILL, status, dst, size);
+  zcmem__record(use.region, ZCMEM_EVENT_FILL, status, dst, size);
   return status;
 }
 

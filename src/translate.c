@@ -216,6 +216,10 @@ static enum zcmem_status map_on_demand(struct zcmem_hal *hal, const struct zcmem
   struct zcmem__mapping *entry = NULL;
   bool shared = false;
   void *mapped = NULL;
+  /* A range larger than the host's address space cannot be mapped either. */
+  if (wanted->region->ops->map == NULL || wanted->size > SIZE_MAX) {
+    return ZCMEM_ENOTMAPPED;
+  }
   enum zcmem_status status = zcmem__map_acquire(&hal->map, wanted, &entry, &shared, &mapped);
   if (status == ZCMEM_OK && !shared) {
     status = zcmem__move_map(wanted->region, wanted->addr, wanted->size, wanted->flags, &mapped);
@@ -240,36 +244,37 @@ enum zcmem_status zcmem_mem_map(struct zcmem_hal *hal, hal_addr_t addr, hal_size
     return ZCMEM_ENOENT;
   }
   enum zcmem_status status = pin_range(region, addr, size);
-  if (status != ZCMEM_OK) {
-    return status;
-  }
-  if (region->host != NULL) {
+  if (status == ZCMEM_OK && region->host != NULL) {
     *host = zcmem__region_pointer(region, addr);
-    zcmem__record(region, ZCMEM_EVENT_MAP, ZCMEM_OK, addr, size);
-    return ZCMEM_OK;
+  } else if (status == ZCMEM_OK) {
+    const struct zcmem__mapping wanted = {.flags = flags, .region = region, .addr = addr, .size = size};
+    status = map_on_demand(hal, &wanted, host);
+    status = status == ZCMEM_OK ? ZCMEM_OK : unpin_failed(region, addr, status);
   }
-  /* A range larger than the host's address space cannot be mapped either. */
-  if (region->ops->map == NULL || size > SIZE_MAX) {
-    return unpin_failed(region, addr, ZCMEM_ENOTMAPPED);
-  }
-  struct zcmem__mapping wanted = {.flags = flags, .region = region, .addr = addr, .size = size};
-  status = map_on_demand(hal, &wanted, host);
-  status = status == ZCMEM_OK ? ZCMEM_OK : unpin_failed(region, addr, status);
   zcmem__record(region, ZCMEM_EVENT_MAP, status, addr, size);
   return status;
 }
 
-/* ELOCK: the block stays in use. */
-static enum zcmem_status unpin(struct zcmem__region *region, hal_addr_t addr) {
+/* What is mapped on demand has been unmapped, which answered that. ELOCK: the block stays in use. */
+static enum zcmem_status unpin_unmapped(struct zcmem__region *region, hal_addr_t addr, enum zcmem_status unmapped) {
   enum zcmem_status status = zcmem__region_take(region);
   if (status != ZCMEM_OK) {
     return status;
   }
   status = unpin_locked(region, addr);
+  if (region->host == NULL) { /* an unpin too many may have taken the pin before */
+    status = unmapped;
+  } else if (status == ZCMEM_EBUSY || status == ZCMEM_ENOENT) {
+    status = ZCMEM_ENOTMAPPED;
+  }
   uint32_t sequence = zcmem__record_sequence(region);
   zcmem__lock_drop(&region->lock);
   zcmem__record_ranged(region, ZCMEM_EVENT_UNMAP, status, addr, 0, sequence);
   return status;
+}
+
+static enum zcmem_status unpin(struct zcmem__region *region, hal_addr_t addr) {
+  return unpin_unmapped(region, addr, ZCMEM_OK);
 }
 
 enum zcmem_status zcmem_mem_unmap(struct zcmem_hal *hal, void *host) {
@@ -280,8 +285,7 @@ enum zcmem_status zcmem_mem_unmap(struct zcmem_hal *hal, void *host) {
   }
   struct zcmem__region *region = zcmem__hal_region_of_host(hal, host);
   if (region != NULL) {
-    enum zcmem_status status = unpin(region, region->base + ((uintptr_t)host - (uintptr_t)region->host));
-    return status == ZCMEM_EBUSY || status == ZCMEM_ENOENT ? ZCMEM_ENOTMAPPED : status;
+    return unpin(region, region->base + ((uintptr_t)host - (uintptr_t)region->host));
   }
   if (hal->map.capacity == 0 || host == NULL) {
     return ZCMEM_ENOTMAPPED;
@@ -295,6 +299,5 @@ enum zcmem_status zcmem_mem_unmap(struct zcmem_hal *hal, void *host) {
     zcmem__map_abandon(entry);
   }
   /* The pin goes last: until the driver has let go of the range its block must not be handed out again. */
-  status = unpin(was.region, was.addr);
-  return status == ZCMEM_ELOCK ? status : unmapped;
+  return unpin_unmapped(was.region, was.addr, unmapped);
 }

@@ -554,6 +554,172 @@ static void test_a_buffers_own_memory_is_told(void **state) {
   end_recorded();
 }
 
+/* The status of an event is the call's, whatever it was; and what met no lock is not told at all. */
+static void test_calls_that_fail_are_told_as_they_answered(void **state) {
+  const struct zcmem_hal_config config = {.name = "device", .max_regions = 2, .max_mappings = 1, .lock = &fake_lock};
+  struct fake_region near, far;
+  struct zcmem_hal *hal = NULL;
+  unsigned char bytes[400];
+  void *host = NULL;
+  hal_addr_t a = 0, b = 0;
+  (void)state;
+  fake_reset();
+  struct zcmem_region_config regions[2] = {fake_region_open(&near, FAKE_HOST, "near", BASE, 16 * KB),
+                                           fake_region_open(&far, FAKE_MAP, "far", BASE << 8, 16 * KB)};
+  regions[0].flags |= ZCMEM_REGION_HANDLES;
+  assert_ok(zcmem_hal_create(&config, regions, 2, &hal));
+  assert_ok(zcmem_mem_alloc(hal, 0, 300, 1, &a));
+  assert_ok(zcmem_mem_alloc(hal, 1, 300, 1, &b));
+  const struct zcmem_handle stale = {.addr = a};
+  memset(&record, 0, sizeof record);
+  seen = 0;
+  assert_ok(zcmem_hal_set_recorder(hal, &recorder));
+  fake.lasting = true;
+  fake.fail_lock_in = 1; /* which the first transfer of a region needs */
+  assert_status(zcmem_mem_copy(hal, b, b + 1, 3), ZCMEM_ELOCK);
+  assert_status(zcmem_mem_read(hal, bytes, a, 3), ZCMEM_ELOCK);
+  fake.lasting = false;
+  fake.fail_lock_in = 0;
+  assert_status(zcmem_mem_read(hal, bytes, a, 301), ZCMEM_EBOUNDS);
+  (void)told(ZCMEM_EVENT_READ, ZCMEM_EBOUNDS, a, 301);
+  assert_status(zcmem_mem_write(hal, b + 1024, bytes, 3), ZCMEM_ENOENT);
+  (void)told(ZCMEM_EVENT_WRITE, ZCMEM_ENOENT, b + 1024, 3);
+  assert_status(zcmem_mem_fill(hal, a, bytes, 1, 301), ZCMEM_EBOUNDS);
+  (void)told(ZCMEM_EVENT_FILL, ZCMEM_EBOUNDS, a, 301);
+  assert_status(zcmem_mem_copy(hal, a, b, 301), ZCMEM_EBOUNDS);
+  (void)told(ZCMEM_EVENT_COPY, ZCMEM_EBOUNDS, a, 301);
+  assert_status(zcmem_mem_read_handle(hal, bytes, stale, 7, 1), ZCMEM_ENOENT);
+  (void)told(ZCMEM_EVENT_READ, ZCMEM_ENOENT, a + 7, 1);
+  assert_status(zcmem_mem_write_handle(hal, stale, 0, bytes, 1), ZCMEM_ENOENT);
+  (void)told(ZCMEM_EVENT_WRITE, ZCMEM_ENOENT, a, 1);
+  assert_status(zcmem_mem_map(hal, a, 301, ZCMEM_MAP_READ, &host), ZCMEM_EBOUNDS);
+  (void)told(ZCMEM_EVENT_MAP, ZCMEM_EBOUNDS, a, 301);
+  fake.fail_callback_in = 1;
+  assert_status(zcmem_mem_map(hal, b, 300, ZCMEM_MAP_READ, &host), ZCMEM_EIO);
+  (void)told(ZCMEM_EVENT_MAP, ZCMEM_EIO, b, 300);
+  assert_null(host);
+  assert_status(zcmem_mem_unmap(hal, near.memory), ZCMEM_ENOTMAPPED); /* there it is an unpin too many */
+  (void)told(ZCMEM_EVENT_UNMAP, ZCMEM_ENOTMAPPED, a, 0);
+  assert_status(zcmem_mem_unmap(hal, near.memory + 1024), ZCMEM_ENOTMAPPED);
+  (void)told(ZCMEM_EVENT_UNMAP, ZCMEM_ENOTMAPPED, a + 1024, 0);
+  assert_ok(zcmem_mem_map(hal, b, 300, ZCMEM_MAP_READ, &host));
+  (void)told(ZCMEM_EVENT_MAP, ZCMEM_OK, b, 300);
+  fake.fail_callback_in = 1;
+  assert_status(zcmem_mem_unmap(hal, host), ZCMEM_EIO);
+  (void)told(ZCMEM_EVENT_UNMAP, ZCMEM_EIO, b, 0);
+  fake.lasting = true;
+  fake.fail_lock_in = 1;
+  assert_status(zcmem_mem_pin(hal, b), ZCMEM_ELOCK);
+  fake.fail_lock_in = 2; /* the table's, and then the region's once more: the block stays in use */
+  assert_status(zcmem_mem_map(hal, b, 3, ZCMEM_MAP_READ, &host), ZCMEM_ELOCK);
+  fake.lasting = false;
+  fake.fail_lock_in = 0;
+  assert_ok(zcmem_hal_set_recorder(hal, NULL));
+  assert_int_equal(seen, record.count);
+  assert_int_equal(zcmem_hal_destroy(hal), 2);
+  fake_region_close(&near);
+  fake_region_close(&far);
+}
+
+/* A lock of one thread, behind which another call comes as soon as it is let go. */
+static struct {
+  struct zcmem_hal *hal;
+  hal_addr_t addr; /* of a block to be freed, deferred; 0: none */
+} behind;
+
+static int take_nothing(void *lock) {
+  (void)lock;
+  return 0;
+}
+
+static void forget_nothing(void *lock) {
+  (void)lock;
+}
+
+static void let_another_free(void *lock) {
+  const hal_addr_t addr = behind.addr;
+  (void)lock;
+  behind.addr = 0;
+  if (addr != 0) {
+    assert_ok(zcmem_mem_free_deferred(behind.hal, addr));
+  }
+}
+
+static const struct zcmem_lock_ops lock_with_another = {
+    .init = take_nothing, .destroy = forget_nothing, .lock = take_nothing, .unlock = let_another_free};
+
+/* What came first has the smaller number, though it is told later. */
+static void test_the_sequence_is_what_happened(void **state) {
+  static unsigned char host[16 * 1024];
+  const struct zcmem_hal_config config = {.name = "device", .max_regions = 1, .lock = &lock_with_another};
+  struct zcmem_region_config region = plain_region("r", BASE, sizeof host);
+  (void)state;
+  region.host = host;
+  for (unsigned kind = 0; kind < 3; kind++) {
+    struct zcmem_handle handle;
+    hal_addr_t addr = 0;
+    region.flags = kind == 1 ? ZCMEM_REGION_HANDLES : 0;
+    memset(&record, 0, sizeof record);
+    assert_ok(zcmem_hal_create(&config, &region, 1, &behind.hal));
+    assert_ok(zcmem_mem_alloc(behind.hal, 0, 300, 1, &addr));
+    if (kind == 1) {
+      assert_ok(zcmem_mem_handle(behind.hal, addr, &handle));
+    }
+    assert_ok(zcmem_hal_set_recorder(behind.hal, &recorder));
+    behind.addr = addr;
+    assert_ok(kind == 0   ? zcmem_mem_pin(behind.hal, addr)
+              : kind == 1 ? zcmem_mem_pin_handle(behind.hal, handle)
+                          : zcmem_mem_set_tag(behind.hal, addr, 5));
+    assert_int_equal(record.count, 2);
+    assert_int_equal(record.events[0].kind, kind == 2 ? ZCMEM_EVENT_FREE : ZCMEM_EVENT_FREE_DEFERRED);
+    assert_int_equal(record.events[0].sequence, 1);
+    assert_int_equal(record.events[1].kind, kind == 2 ? ZCMEM_EVENT_TAG : ZCMEM_EVENT_PIN);
+    assert_int_equal(record.events[1].sequence, 0);
+    if (kind != 2) {
+      assert_ok(zcmem_mem_unpin(behind.hal, addr));
+    }
+    assert_int_equal(zcmem_hal_destroy(behind.hal), 0);
+  }
+}
+
+/* Others may use a buffer's block beside it; a stray free may even have come before. */
+static void test_how_a_buffers_own_memory_is_freed_is_told(void **state) {
+  struct zcmem_hal *hal = recorded(0);
+  struct zcmem_buffers_config config = {.hal = hal, .max_buffers = 1, .max_views = 1};
+  struct zcmem_buffer_config fresh = {.flags = ZCMEM_BUFFER_READ | ZCMEM_BUFFER_WRITE, .size = 500};
+  struct zcmem_buffers *buffers = NULL;
+  (void)state;
+  assert_ok(zcmem_buffers_init(memory, sizeof memory, &config, &buffers));
+  for (unsigned stray = 0; stray < 2; stray++) {
+    struct zcmem_region_stats stats = {.struct_bytes = sizeof stats};
+    zcmem_buffer_t buffer = 0;
+    struct zcmem_buffer_info info;
+    assert_ok(zcmem_buffer_create(buffers, &fresh, &buffer));
+    assert_ok(zcmem_buffer_get_info(buffers, buffer, &info));
+    (void)told(ZCMEM_EVENT_ALLOC, ZCMEM_OK, info.addr, 500);
+    assert_ok(zcmem_mem_pin(hal, info.addr));
+    (void)told(ZCMEM_EVENT_PIN, ZCMEM_OK, info.addr, 0);
+    if (stray != 0) {
+      assert_ok(zcmem_mem_free_deferred(hal, info.addr));
+    } else {
+      assert_ok(zcmem_buffer_release(buffers, buffer));
+    }
+    (void)told(ZCMEM_EVENT_FREE_DEFERRED, ZCMEM_OK, info.addr, 0);
+    assert_ok(zcmem_mem_unpin(hal, info.addr));
+    (void)told(ZCMEM_EVENT_UNPIN, ZCMEM_OK, info.addr, 0);
+    if (stray != 0) {
+      assert_ok(zcmem_buffer_release(buffers, buffer));
+    }
+    assert_ok(zcmem_hal_region_stats(hal, 0, &stats));
+    assert_int_equal(stats.deferred_frees, stray + 1);
+    assert_int_equal(stats.frees, stray + 1);
+    assert_int_equal(stats.live, 0);
+  }
+  assert_int_equal(zcmem_buffers_destroy(buffers), 0);
+  assert_ok(zcmem_hal_set_recorder(hal, NULL));
+  end_recorded();
+}
+
 /* What magazines keep is given back, nothing goes by unseen, and afterwards they work again; also in a new region. */
 /* Where pointer and address are not aligned alike, what is allocated, given back and taken anew is told as such. */
 static void test_an_aligned_block_of_malloc_is_told(void **state) {
@@ -812,6 +978,9 @@ int main(void) {
       cmocka_unit_test(test_blocks_that_change_while_they_are_written),
       cmocka_unit_test(test_a_recorder_is_told_of_every_call),
       cmocka_unit_test(test_a_buffers_own_memory_is_told),
+      cmocka_unit_test(test_calls_that_fail_are_told_as_they_answered),
+      cmocka_unit_test(test_the_sequence_is_what_happened),
+      cmocka_unit_test(test_how_a_buffers_own_memory_is_freed_is_told),
       cmocka_unit_test(test_an_aligned_block_of_malloc_is_told),
       cmocka_unit_test(test_magazines_rest_while_a_recorder_is_set),
       cmocka_unit_test(test_regions_with_hardening_are_recorded_too),
