@@ -66,10 +66,10 @@ enum zcmem_status zcmem_mem_alloc_tagged(struct zcmem_hal *hal, uint32_t region,
                                          uint32_t tag, hal_addr_t *addr) {
   hal_addr_t made = HAL_NULLPTR;
   struct zcmem__region *in = hal == NULL ? NULL : zcmem__hal_region(hal, region);
-  if (addr == NULL || in == NULL || (tag != 0 && (in->flags & ZCMEM_REGION_HANDLES) != 0)) {
+  if (in == NULL || (tag != 0 && (in->flags & ZCMEM_REGION_HANDLES) != 0)) {
     return ZCMEM_EINVAL;
   }
-  enum zcmem_status status = zcmem_mem_alloc(hal, region, size, align, &made);
+  enum zcmem_status status = zcmem_mem_alloc(hal, region, size, align, addr == NULL ? NULL : &made);
   if (status == ZCMEM_OK && tag != 0) {
     status = set_tag(hal, made, tag, true);
     if (status != ZCMEM_OK) {

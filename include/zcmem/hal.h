@@ -230,12 +230,12 @@ struct zcmem_region_stats {
   uint64_t resizes;           /* that succeeded */
   uint64_t maps;              /* zcmem_mem_map calls that succeeded */
   uint64_t deferred_frees;    /* frees that had to wait for an unpin */
-  uint64_t failed_space;      /* allocations and resizes that answered ENOSPC */
+  uint64_t failed_space;      /* allocations (a batch is one) and resizes that answered ENOSPC */
   uint64_t failed_fragmented; /*   EFRAG */
   uint64_t failed_blocks;     /*   ENOMEM: max_blocks live */
-  uint64_t failed_invalid;    /*   EINVAL */
-  uint64_t bad_frees;         /* frees that answered ENOENT or EBUSY */
-  uint64_t failed_transfers;  /* transfers into or out of the region that failed for any reason */
+  uint64_t failed_invalid;    /*   EINVAL, but of batches, which look at their arguments before they take the lock */
+  uint64_t bad_frees;         /* frees that answered ENOENT, EBUSY or ECORRUPT */
+  uint64_t failed_transfers;  /* transfers into or out of the region that failed; perhaps not, where a lock did */
   uint64_t in_use;            /* bytes occupied now (whole quanta) */
   uint64_t peak;              /* the most that in_use was */
   uint64_t requested;         /* bytes asked for by what is live now */
