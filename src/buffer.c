@@ -4,6 +4,7 @@
  */
 #include "buffer_impl.h"
 #include "fork.h"
+#include "guarded.h"
 #include "mem_impl.h"
 #include <string.h>
 
@@ -159,36 +160,40 @@ struct zcmem__buffer_rest zcmem__buffer_unuse(struct zcmem_buffers *buffers, uin
   return forget(buffers, slot);
 }
 
-/* The block is its buffer's own, so it is freed in any case: deferred, if others use it, too. */
-static enum zcmem_status free_locked(struct zcmem__region *region, hal_addr_t addr, bool *deferred) {
-  if (region->guard == NULL) {
-    return zcmem_heap_free_deferred(region->heap, addr, deferred);
-  }
-  struct zcmem__guard_freed freed = {.deferred = false};
-  enum zcmem_status status =
-      zcmem__guard_free(region->guard, addr, NULL, ZCMEM__GUARD_DEFER | ZCMEM__GUARD_INSIST, &freed);
-  *deferred = freed.deferred;
+/* The block is the buffer's own, so it is freed in any case: deferred, if others use it, too. */
+static enum zcmem_status free_locked(struct zcmem__region *region, hal_addr_t addr, struct zcmem__guard_freed *freed) {
+  unsigned how = zcmem__guard_poisons(region->guard) ? ZCMEM__GUARD_DOOM : ZCMEM__GUARD_FREE;
+  how |= ZCMEM__GUARD_DEFER | ZCMEM__GUARD_INSIST;
+  const struct zcmem__tally_block block = zcmem__tally_before(&region->tally, region->heap, addr);
+  zcmem__atomic_change(&region->version);
+  enum zcmem_status status = region->guard == NULL ? zcmem_heap_free_deferred(region->heap, addr, &freed->deferred)
+                                                   : zcmem__guard_free(region->guard, addr, NULL, how, freed);
+  zcmem__atomic_changed(&region->version);
+  zcmem__tally_freed(&region->tally, block, status);
   return status;
 }
 
-/* Lets the block go and frees it. ENOENT for the second is no failure: somebody has freed it already, deferred. */
+/* Lets the block go and frees it. If somebody has freed it already, deferred, that is no failure, and not told. */
 static enum zcmem_status let_go_and_free(struct zcmem__region *region, hal_addr_t addr) {
-  bool deferred = false;
+  struct zcmem__guard_freed how = {.deferred = false};
   enum zcmem_status status = zcmem__region_take(region);
   if (status != ZCMEM_OK) {
     return status;
   }
   status = zcmem__region_end_locked(region, addr);
-  const struct zcmem__tally_block block = zcmem__tally_before(&region->tally, region->heap, addr);
-  zcmem__atomic_change(&region->version);
-  enum zcmem_status freed = status == ZCMEM_OK ? free_locked(region, addr, &deferred) : status;
-  zcmem__atomic_changed(&region->version);
-  zcmem__tally_freed(&region->tally, block, freed);
-  if (freed == ZCMEM_OK) {
-    zcmem__mem_count_free(region, freed, deferred);
-    (void)zcmem__record_free_and_drop(region, freed, addr, deferred);
-  } else {
-    zcmem__lock_drop(&region->lock);
+  bool freed = status == ZCMEM_OK && free_locked(region, addr, &how) == ZCMEM_OK;
+  bool poisons = freed && !how.deferred && zcmem__guard_poisons(region->guard);
+  if (freed && !poisons) {
+    zcmem__mem_count_free(region, ZCMEM_OK, how.deferred);
+  }
+  uint32_t sequence = zcmem__record_sequence(region);
+  zcmem__lock_drop(&region->lock);
+  if (poisons) {
+    status = zcmem__guarded_end(region, addr, how.requested);
+  }
+  if (freed) {
+    enum zcmem_event_kind kind = how.deferred ? ZCMEM_EVENT_FREE_DEFERRED : ZCMEM_EVENT_FREE;
+    zcmem__record_ranged(region, kind, status, addr, 0, sequence);
   }
   return status;
 }

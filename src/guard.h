@@ -75,6 +75,11 @@ uint32_t zcmem__guard_drain(struct zcmem__guard *guard, uint32_t most);
 /* See zcmem_hal_check_guards. Changes no block. OK or ECORRUPT. */
 enum zcmem_status zcmem__guard_check(struct zcmem__guard *guard, bool mend, struct zcmem_damage *damage);
 
+/* Whether freed bytes are to be overwritten. guard: or NULL, then not. */
+static inline bool zcmem__guard_poisons(const struct zcmem__guard *guard) {
+  return guard != NULL && (guard->flags & ZCMEM_REGION_POISON) != 0;
+}
+
 /* Without the lock: stores the pattern for new bytes, or for freed ones, where the region wants that. */
 void zcmem__guard_fill(const struct zcmem__guard *guard, hal_addr_t addr, hal_size_t size);
 void zcmem__guard_poison(const struct zcmem__guard *guard, hal_addr_t addr, hal_size_t size);

@@ -52,8 +52,7 @@ enum zcmem_status zcmem__guarded_alloc(struct zcmem__region *region, hal_size_t 
   return status;
 }
 
-/* Poisons a doomed block and frees it. ELOCK: it stays a zombie. */
-static enum zcmem_status end_doomed(struct zcmem__region *region, hal_addr_t addr, hal_size_t size) {
+enum zcmem_status zcmem__guarded_end(struct zcmem__region *region, hal_addr_t addr, hal_size_t size) {
   zcmem__guard_poison(region->guard, addr, size);
   enum zcmem_status status = zcmem__region_take(region);
   if (status != ZCMEM_OK) {
@@ -71,7 +70,7 @@ static enum zcmem_status end_doomed(struct zcmem__region *region, hal_addr_t add
 enum zcmem_status zcmem__guarded_free(struct zcmem__region *region, hal_addr_t addr, const uint32_t *generation,
                                       bool may_defer) {
   struct zcmem__guard_freed freed = {.deferred = false};
-  bool poisons = (region->guard->flags & ZCMEM_REGION_POISON) != 0;
+  bool poisons = zcmem__guard_poisons(region->guard);
   unsigned how =
       (poisons ? ZCMEM__GUARD_DOOM : ZCMEM__GUARD_FREE) | (may_defer ? ZCMEM__GUARD_DEFER : ZCMEM__GUARD_FREE);
   enum zcmem_status status = zcmem__region_take(region);
@@ -90,7 +89,7 @@ enum zcmem_status zcmem__guarded_free(struct zcmem__region *region, hal_addr_t a
   uint32_t sequence = zcmem__record_sequence(region);
   zcmem__lock_drop(&region->lock);
   if (poisons) {
-    status = end_doomed(region, addr, freed.requested);
+    status = zcmem__guarded_end(region, addr, freed.requested);
   }
   if (status != ZCMEM_ELOCK) {
     enum zcmem_event_kind kind = freed.deferred ? ZCMEM_EVENT_FREE_DEFERRED : ZCMEM_EVENT_FREE;

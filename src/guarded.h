@@ -20,6 +20,12 @@ enum zcmem_status zcmem__guarded_alloc(struct zcmem__region *region, hal_size_t 
 enum zcmem_status zcmem__guarded_free(struct zcmem__region *region, hal_addr_t addr, const uint32_t *generation,
                                       bool may_defer);
 
+/*
+ * The second half of a free that poisons: of a zombie in whose use the caller alone is, and of which `size` bytes were
+ * asked for. ELOCK: it stays a zombie.
+ */
+enum zcmem_status zcmem__guarded_end(struct zcmem__region *region, hal_addr_t addr, hal_size_t size);
+
 /* With the lock held: as zcmem_heap_resize; the quarantine is emptied before there is no room. ELOCK: not locked. */
 enum zcmem_status zcmem__guarded_resize(struct zcmem__region *region, hal_addr_t addr, hal_size_t size);
 

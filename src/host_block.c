@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "host_block.h"
+#include "guarded.h"
 #include "move.h"
 #include <string.h>
 
@@ -317,6 +318,12 @@ enum zcmem_status zcmem__host_block_doom(struct zcmem__host_block *held) {
 enum zcmem_status zcmem__host_block_end(const struct zcmem__host_block *doomed) {
   struct zcmem__region *region = doomed->region;
   enum zcmem_status unmapped = ZCMEM_OK;
+  if (zcmem__guard_poisons(region->guard)) { /* where there is a host pointer, so no mapping */
+    uint32_t number = zcmem__record_sequence(region);
+    enum zcmem_status freed = zcmem__guarded_end(region, doomed->addr, doomed->requested);
+    zcmem__record_ranged(region, ZCMEM_EVENT_FREE, freed, doomed->addr, 0, number);
+    return freed;
+  }
   if (doomed->entry != NULL) {
     unmapped = zcmem__move_unmap(region, doomed->addr, doomed->mapped, doomed->host);
     zcmem__map_abandon(doomed->entry);

@@ -327,8 +327,14 @@ static void test_blocks_of_malloc(void **state) {
   bytes = zcmem_realloc(ZCMEM_KIND_DRAM, bytes, 900);
   assert_non_null(bytes);
   hal_addr_t behind = block_of(1);
+  unsigned char *old = bytes;
   bytes = zcmem_realloc(ZCMEM_KIND_DRAM, bytes, 3000); /* moved */
   assert_non_null(bytes);
+  assert_ptr_not_equal(bytes, old);
+  assert_true(old[0] == 0xdd && old[899] == 0xdd);
+  old[7] = 1;
+  assert_status(zcmem_hal_check_guards(hal, 0, true, NULL), ZCMEM_ECORRUPT);
+  assert_int_equal(stats_now().frees, 1);
   assert_int_equal(bytes[99], 0x3c);
   assert_int_equal(zcmem_malloc_size(bytes), 3000);
   zcmem_free(ZCMEM_KIND_DRAM, bytes);
