@@ -50,7 +50,7 @@ static enum zcmem_status alloc_drained(struct zcmem__region *region, hal_size_t 
 static enum zcmem_status alloc_seized(struct zcmem__region *region, hal_size_t size, hal_size_t align, hal_addr_t *addr,
                                       enum zcmem_status status) {
   zcmem__atomic_change(&region->version);
-  if (size <= region->grantable && zcmem__seize_all(region->shared) > 0) {
+  if (zcmem__seize_all(region->shared) > 0) {
     status = zcmem_heap_alloc(region->heap, size, align, addr);
   }
   zcmem__atomic_changed(&region->version);
@@ -61,11 +61,11 @@ static enum zcmem_status alloc_seized(struct zcmem__region *region, hal_size_t s
 ZCMEM__INLINE enum zcmem_status end_alloc(struct zcmem__region *region, hal_size_t size, hal_size_t align,
                                           hal_addr_t *addr, enum zcmem_status status) {
   zcmem__atomic_changed(&region->version);
+  /* What is larger than the region would have no room in it empty. */
   if (ZCMEM__UNLIKELY(status != ZCMEM_OK && status != ZCMEM_EINVAL && region->shared != NULL)) {
-    status = alloc_seized(region, size, align, addr, status);
+    status = size <= region->grantable ? alloc_seized(region, size, align, addr, status) : ZCMEM_ENOSPC;
   }
 #ifdef ZCMEM__MAGAZINES
-  /* What is larger than the region would have no room in it empty. */
   if (ZCMEM__UNLIKELY(status != ZCMEM_OK && status != ZCMEM_EINVAL && region->depot != NULL &&
                       region->shared == NULL)) {
     /* The heap may have said ENOMEM, since it counts blocks that magazines keep. */

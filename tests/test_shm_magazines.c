@@ -290,6 +290,35 @@ static void wrong_calls_are_told_so(void **state) {
   end_area(shm);
 }
 
+/* All descriptors may be kept, and none live: that is no ENOMEM, also of a request that no region could hold. */
+static void a_request_larger_than_the_region_has_no_space(void **state) {
+  const struct zcmem_region_config region = {.name = "r",
+                                             .kind = ZCMEM_KIND_DRAM,
+                                             .base = 1u << 20,
+                                             .size = 64u << 10,
+                                             .max_blocks = 8,
+                                             .magazine_share = 256};
+  const struct zcmem_shm_config config = {.regions = &region, .region_count = 1, .hal_flags = ZCMEM_HAL_MAGAZINES};
+  struct zcmem_shm *shm = NULL;
+  hal_addr_t addrs[8];
+  (void)state;
+  assert_ok(zcmem_shm_create(&config, &shm));
+  struct zcmem_hal *hal = zcmem_shm_hal(shm);
+  for (unsigned round = 0; round < 20; round++) {
+    for (unsigned i = 0; i < 8; i++) {
+      addrs[i] = alloc_in(hal, 128);
+    }
+    for (unsigned i = 0; i < 8; i++) {
+      free_in(hal, addrs[i]);
+    }
+  }
+  assert_int_equal(kept_by(shm, 0).blocks, 8);
+  assert_status(zcmem_mem_alloc(hal, 0, (64u << 10) + 1, 1, &addrs[0]), ZCMEM_ENOSPC);
+  assert_int_equal(kept_by(shm, 0).blocks, 8); /* nobody had to give anything back for it */
+  free_in(hal, alloc_in(hal, 64u << 10));
+  end_area(shm);
+}
+
 /* Processes with magazines, one after the other, keep no more together than one may. */
 static void the_share_is_of_all_processes(void **state) {
   (void)state;
@@ -603,6 +632,7 @@ int main(void) {
                                      cmocka_unit_test(a_block_grows_over_what_is_kept_behind_it),
                                      cmocka_unit_test(a_block_that_cannot_grow_is_told_why),
                                      cmocka_unit_test(wrong_calls_are_told_so),
+                                     cmocka_unit_test(a_request_larger_than_the_region_has_no_space),
                                      cmocka_unit_test(the_share_is_of_all_processes),
                                      cmocka_unit_test(owners_go_with_the_blocks),
                                      cmocka_unit_test(used_blocks_go_into_no_magazine),
