@@ -228,7 +228,7 @@ struct zcmem_region_stats {
   uint64_t allocations;       /* that succeeded */
   uint64_t frees;             /* that succeeded, deferred ones when they took effect */
   uint64_t resizes;           /* that succeeded */
-  uint64_t maps;              /* zcmem_mem_map calls that succeeded */
+  uint64_t maps;              /* zcmem_mem_map calls that succeeded, or whose callback runs */
   uint64_t deferred_frees;    /* frees that had to wait for an unpin */
   uint64_t failed_space;      /* allocations (a batch is one) and resizes that answered ENOSPC */
   uint64_t failed_fragmented; /*   EFRAG */
@@ -416,9 +416,10 @@ ZCMEM_API enum zcmem_status zcmem_mem_free_batch(struct zcmem_hal *hal, const ha
                                                  uint32_t *freed);
 
 /*
- * Resizes in place or refuses; statuses of zcmem_heap_resize, ELOCK. In a region that is not coherent and has a cache
- * line, EBUSY also iff the block would grow, its end is within a line, and a buffer, a mapping on demand or a transfer
- * uses it: what ends with the block has that line for itself. ECORRUPT as for zcmem_mem_free; then nothing has changed.
+ * Resizes in place or refuses; statuses of zcmem_heap_resize, ELOCK. EBUSY also where ZCMEM_MAX_PINS transfers use the
+ * block. In a region that is not coherent and has a cache line, EBUSY also iff the block would grow, its end is within
+ * a line, and a buffer, a mapping on demand or a transfer uses it: what ends with the block has that line for itself.
+ * ECORRUPT as for zcmem_mem_free; then nothing has changed.
  */
 ZCMEM_API enum zcmem_status zcmem_mem_resize(struct zcmem_hal *hal, hal_addr_t addr, hal_size_t size);
 
@@ -477,8 +478,8 @@ ZCMEM_API enum zcmem_status zcmem_mem_device(struct zcmem_hal *hal, const void *
                                              hal_size_t *remaining);
 
 /*
- * The same, with the block: what zcmem_mem_device and zcmem_mem_info tell, at one moment. Same statuses; EINVAL iff hal
- * or place is NULL.
+ * The same, with the block: what zcmem_mem_device and zcmem_mem_info tell, at one moment. Same statuses, but in a
+ * region that is ZCMEM_REGION_UNCHECKED those of any other one: it tells of a block. EINVAL iff hal or place is NULL.
  */
 struct zcmem_place {
   uint32_t region;      /* index */
@@ -496,7 +497,8 @@ ZCMEM_API enum zcmem_status zcmem_mem_locate(struct zcmem_hal *hal, const void *
  * ZCMEM_MAP_READ and/or _WRITE.
  * EINVAL iff hal or host is NULL, size is 0 or flags is 0 or unknown. ENOENT, EBOUNDS as for transfers. ENOTMAPPED
  * iff the region has neither a host pointer nor a map callback, or the range is larger than the host's address space.
- * ENOMEM iff max_mappings ranges are mapped. EBUSY iff ZCMEM_MAX_PINS pins are there. EIO iff the callback failed.
+ * ENOMEM iff max_mappings ranges are mapped. EBUSY iff ZCMEM_MAX_PINS pins are there, or as many transfers use the
+ * block. EIO iff the callback failed.
  * ELOCK; if the lock fails only after another failure, the block stays in use for good (see transfers).
  */
 ZCMEM_API enum zcmem_status zcmem_mem_map(struct zcmem_hal *hal, hal_addr_t addr, hal_size_t size, unsigned flags,

@@ -90,11 +90,11 @@ ZCMEM_API void *zcmem_realloc(uint32_t kind, void *ptr, size_t size);
  * Frees. NULL: nothing. Reported, and nothing done: ENOENT: no live block of the default HAL starts there (foreign,
  * interior, freed already; an alias of zcmem_hal_add_alias is foreign, too, and so is anything where there is no
  * default HAL yet); EINVAL: the block is of another kind; EBUSY: it is pinned, mapped (by others than this header) or
- * in a buffer; ELOCK: a lock failed before anything was done. Reported, and done: EIO: the unmap callback failed. A
- * block mapped on demand is named by the pointer of any mapping from its first byte on, if that is the only use of it:
- * so one that zcmem_mem_resize has made larger than its mapping is freed as any other, and so is one of zcmem_mem_alloc
- * that the program mapped itself. ELOCK of a block mapped on demand: if a lock fails after the unmapping, the block is
- * gone, but never free again.
+ * in a buffer; ECORRUPT: see zcmem_mem_free; ELOCK: a lock failed before anything was done. Reported, and done: EIO:
+ * the unmap callback failed. A block mapped on demand is named by the pointer of any mapping from its first byte on, if
+ * that is the only use of it: so one that zcmem_mem_resize has made larger than its mapping is freed as any other, and
+ * so is one of zcmem_mem_alloc that the program mapped itself. ELOCK of a block mapped on demand: if a lock fails after
+ * the unmapping, the block is gone, but never free again.
  */
 ZCMEM_API void zcmem_free(uint32_t kind, void *ptr);
 
