@@ -38,7 +38,7 @@ enum zcmem_status zcmem_mem_handle(struct zcmem_hal *hal, hal_addr_t addr, struc
 
 enum zcmem_status zcmem_mem_check_handle(struct zcmem_hal *hal, struct zcmem_handle handle) {
   struct zcmem__region *region = NULL;
-  struct zcmem_block_info block;
+  struct zcmem_block_info block = {0};
   enum zcmem_status status = region_with_handles(hal, handle.addr, &region);
   if (status == ZCMEM_OK) {
     status = look_at_start(region, handle.addr, &block);
